@@ -1,0 +1,10 @@
+//! Messaging for AI agents, served over MCP: text messages, and phone calls in which an AI holds
+//! the conversation.
+
+pub mod config;
+pub mod idempotency;
+pub mod phone;
+pub mod safety;
+pub mod secret;
+pub mod shutdown;
+pub mod socket;

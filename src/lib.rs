@@ -1,6 +1,7 @@
 //! Messaging for AI agents, served over MCP: text messages, and phone calls in which an AI holds
 //! the conversation.
 
+pub mod call;
 pub mod config;
 pub mod idempotency;
 pub mod phone;
@@ -8,3 +9,4 @@ pub mod safety;
 pub mod secret;
 pub mod shutdown;
 pub mod socket;
+pub mod twilio;

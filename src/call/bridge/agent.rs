@@ -1,0 +1,193 @@
+//! The agent's side: what the model says, calls and refuses.
+
+use super::event::{Change, End, ErrorKind, Output, Request, ResponseEnding, ToModel};
+use super::{Bridge, Response};
+use crate::call::audio::Audio;
+use crate::call::tool::Tool;
+
+impl Bridge {
+    pub(super) fn configured(&mut self) {
+        let turn = self.gate.settled(true);
+        self.tell_model(turn);
+        if self.model_ready {
+            return;
+        }
+        self.model_ready = true;
+        self.prepare_greeting(0);
+        let early = std::mem::take(&mut self.early);
+        self.out.extend(
+            early
+                .into_iter()
+                .map(|audio| Output::Model(ToModel::Audio(audio))),
+        );
+    }
+
+    pub(super) fn response_started(&mut self, response: &str) {
+        if self.gate.active() == Some(response) {
+            return;
+        }
+        let ours = self.gate.started(response);
+        self.response = Response::default();
+        let in_private = match self.draft() {
+            Some(draft) => {
+                draft.restart();
+                true
+            }
+            None => false,
+        };
+        let unheard = !in_private && !self.is_conversing();
+        // The model answers by itself what needs no answer: an "mhm" that the agent is talking
+        // through, or a last word that it heard before it learned that the call is ending.
+        let unwanted = !ours && (self.ending.is_some() || std::mem::take(&mut self.unanswerable));
+        if unheard || unwanted {
+            self.stale_response = Some(response.to_owned());
+            self.out.push_back(Output::Model(ToModel::Cancel));
+        }
+        if unheard {
+            let later = self.gate.owe_answer();
+            self.tell_model(later);
+        }
+    }
+
+    /// A response is under way, and was not cut off.
+    pub(super) fn is_saying(&self) -> bool {
+        self.gate.active().is_some() && self.gate.active() != self.stale_response.as_deref()
+    }
+
+    fn is_current(&self, response: &str) -> bool {
+        self.gate.active() == Some(response) && self.is_saying()
+    }
+
+    pub(super) fn agent_audio(&mut self, response: &str, item: &str, audio: Audio) {
+        if self.gate.active() != Some(response) || audio.is_empty() {
+            return;
+        }
+        self.response.spoke = true;
+        if let Some(draft) = self.draft() {
+            draft.audio(item, audio);
+            return;
+        }
+        if !self.is_current(response) || self.ledger.is_over(item) {
+            return;
+        }
+        if self.ledger.is_full() {
+            let why = "The voice model said more at once than anybody can listen to.";
+            return self.hang_up(End::ModelGone(why.into()));
+        }
+        if let Some(asked) = self.awaiting_answer.take() {
+            self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
+        }
+        self.send_audio(item, &audio);
+        self.goodbye_moves();
+    }
+
+    pub(super) fn send_audio(&mut self, item: &str, audio: &Audio) {
+        self.agent_spoke_last = true;
+        if self.ledger.is_new(item) {
+            let slot = self.slot();
+            self.ledger.begin(item, slot, self.now);
+        }
+        let out = &mut self.out;
+        self.ledger
+            .send(item, audio, |to| out.push_back(Output::Carrier(to)));
+    }
+
+    pub(super) fn tool_call(&mut self, response: &str, call: &str, name: &str, arguments: &str) {
+        // A note needs no sound: it counts although the rest of its response was cut off.
+        let silent = name == "note" && self.gate.active() == Some(response);
+        if !(silent || self.is_current(response)) || self.draft().is_some() {
+            return;
+        }
+        let output = match Tool::parse(name, arguments) {
+            Ok(Tool::Note { text }) => {
+                self.publish(Change::Note(text));
+                r#"{"ok":true}"#.to_owned()
+            }
+            Ok(Tool::EndCall { summary, outcome }) => {
+                self.model_ends(summary, outcome);
+                r#"{"ok":true}"#.to_owned()
+            }
+            Err(why) => serde_json::json!({ "error": why }).to_string(),
+        };
+        let call = call.to_owned();
+        self.out
+            .push_back(Output::Model(ToModel::ToolOutput { call, output }));
+        self.response.called = true;
+    }
+
+    pub(super) fn response_ended(&mut self, response: &str, ending: &ResponseEnding<'_>) {
+        if self.gate.active() != Some(response) {
+            return;
+        }
+        if self.stale_response.as_deref() == Some(response) {
+            self.stale_response = None;
+        }
+        let was = std::mem::take(&mut self.response);
+        let next = self.gate.ended(response);
+        self.tell_model(next);
+        if self.draft().is_some() {
+            if let ResponseEnding::Failed {
+                fatal: true,
+                message,
+            } = ending
+            {
+                return self.hang_up(End::ModelGone(format!("The voice model failed: {message}")));
+            }
+            let failure = match ending {
+                ResponseEnding::Failed { message, .. } => Some(&**message),
+                _ => None,
+            };
+            return self.review_greeting(*ending == ResponseEnding::Completed, failure);
+        }
+        let out = &mut self.out;
+        self.ledger
+            .end_response(|to| out.push_back(Output::Carrier(to)));
+        if let ResponseEnding::Failed { fatal, message } = ending {
+            self.failed_responses += 1;
+            if *fatal || self.failed_responses > 1 {
+                return self.hang_up(End::ModelGone(format!("The voice model failed: {message}")));
+            }
+            let again = self.gate.follow_up();
+            return self.tell_model(again);
+        }
+        self.failed_responses = 0;
+        if self.ending.is_some() {
+            self.decide_goodbye();
+        } else if was.called && !was.spoke {
+            // A note that went with speech needs no further words; one without left the line silent.
+            let follow_up = self.gate.follow_up();
+            self.tell_model(follow_up);
+        }
+    }
+
+    pub(super) fn model_error(&mut self, about: Option<Request>, kind: ErrorKind, message: &str) {
+        match (about, kind) {
+            (_, ErrorKind::Fatal) => {
+                self.hang_up(End::ModelGone(format!(
+                    "The voice model refused: {message}"
+                )));
+            }
+            (Some(Request::Configure), _) => {
+                self.hang_up(End::ModelGone(format!(
+                    "The voice model refused its configuration: {message}"
+                )));
+            }
+            (Some(Request::Turns), _) => {
+                let answer = self.gate.settled(false);
+                self.tell_model(answer);
+            }
+            (Some(Request::Respond), ErrorKind::Busy) => {
+                let next = self.gate.put_back();
+                self.tell_model(next);
+            }
+            (Some(Request::Respond), _) if self.gate.has_asked() => {
+                let next = self.gate.give_up();
+                self.tell_model(next);
+                if self.draft().is_some() {
+                    self.review_greeting(false, Some(message));
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! The conversation between a carrier and a voice model, as a pure state machine.
+//!
+//! Put in an [`Input`] with its time, then take out every [`Output`] with [`Bridge::poll`]. It opens
+//! no socket, reads no clock and spawns nothing, so each hard case is a table of events. Four
+//! notions carry them:
+//!
+//! - the **response gate** ([`gate`]): who may make the model speak;
+//! - the **playback ledger** ([`ledger`]): what was received, sent and heard of each item;
+//! - the **generation**: raised by every clear and every new stream; marks of an older one, and
+//!   audio of a response that was cut off, mean nothing;
+//! - the **attachments**: the carrier's stream and the model's session come and go, the
+//!   conversation stays.
+//!
+//! [`opening`] and [`ending`] hold what is particular to the two ends of a call, [`callee`] and
+//! [`agent`] what the two parties do in between, [`silence`] what happens if neither does.
+
+mod agent;
+mod callee;
+mod ending;
+pub mod event;
+mod gate;
+mod interruption;
+mod ledger;
+mod opening;
+mod silence;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use self::ending::Ending;
+use self::event::{CarrierEvent, Change, Command, End, Input, ModelEvent, Output, ToModel};
+use self::gate::{Closed, Gate};
+use self::interruption::{History, Sound};
+use self::ledger::{Ledger, Spoken};
+use self::opening::{Hello, Opening};
+use super::audio::Audio;
+use super::disclosure::Disclosure;
+use super::snapshot::Role;
+
+/// A lost stream is a hang-up, unless a new one comes within this time.
+const REATTACH: Duration = Duration::from_secs(3);
+
+/// The line of a turn whose words could not be made out.
+const UNINTELLIGIBLE: &str = "(unintelligible)";
+
+/// What a bridge must know of its call.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The first sentence, and how to recognise it.
+    pub disclosure: Disclosure,
+    /// Longest wait for the callee to start speaking.
+    pub greeting_wait: Duration,
+    /// Longest duration of the call, from the answer.
+    pub max_duration: Duration,
+    /// The callee interrupts the agent after being heard this long; zero: at once.
+    pub interrupt_after: Duration,
+    /// Nobody speaks this long: the agent asks whether anybody is there.
+    pub silence: Duration,
+    /// Longest time from the start of the session to the first media stream.
+    pub connect_within: Duration,
+}
+
+/// The carrier's stream, as an attachment.
+#[derive(Debug, Default)]
+struct Carrier {
+    /// When the present stream was attached.
+    attached: Option<Duration>,
+    /// When the first one was.
+    answered: Option<Duration>,
+    /// When the last one was lost.
+    lost: Option<Duration>,
+    /// Where in the stream the next frame should begin.
+    next_frame: Option<Duration>,
+}
+
+/// The response under way.
+#[derive(Debug, Default)]
+struct Response {
+    /// It has sound.
+    spoke: bool,
+    /// It called a function, whose output it has not seen.
+    called: bool,
+}
+
+/// Keys that the callee is pressing.
+#[derive(Debug)]
+struct Keys {
+    slot: u32,
+    at: Duration,
+    pressed: String,
+    complete_at: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one conversation"
+)]
+pub struct Bridge {
+    settings: Settings,
+    now: Duration,
+    out: VecDeque<Output>,
+    over: bool,
+
+    gate: Gate,
+    ledger: Ledger,
+    opening: Opening,
+    ending: Option<Ending>,
+
+    carrier: Carrier,
+    model_ready: bool,
+    early: VecDeque<Audio>,
+    early_samples: u64,
+
+    /// Lines of the transcript so far.
+    slots: u32,
+    /// Turns of the callee whose words are awaited: item, line, and when it was begun.
+    callee_turns: VecDeque<(String, u32, Duration)>,
+    keys: Option<Keys>,
+
+    hello: Hello,
+    /// What the callee is saying began before the greeting, which answers it.
+    hello_pending: bool,
+    callee_spoke: bool,
+    /// The callee's latest frames.
+    history: History,
+    /// What the callee says over the agent may turn out to be no more than an "mhm".
+    sound: Option<Sound>,
+    /// The callee's last turn was an "mhm" that the agent talked through.
+    unanswerable: bool,
+    /// The line of what the callee is saying, and when it was begun.
+    speech: Option<(u32, Duration)>,
+    /// The callee has stopped speaking and awaits an answer since then.
+    awaiting_answer: Option<Duration>,
+    /// The agent has said something since the callee's last turn.
+    agent_spoke_last: bool,
+    response: Response,
+    /// What this response still sends belongs to an older generation.
+    stale_response: Option<String>,
+    failed_responses: u8,
+    wrapped_up: bool,
+    time_up: bool,
+    /// The callee has talked us out of an ending.
+    kept_line: bool,
+    /// Nobody speaks since then.
+    quiet_since: Option<Duration>,
+    /// The agent has asked whether anybody is there, and nobody has answered.
+    asked_if_there: bool,
+}
+
+impl Bridge {
+    /// A bridge whose time begins now, at zero. It asks for the model's configuration at once.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            now: Duration::ZERO,
+            out: VecDeque::from([Output::Model(ToModel::Configure)]),
+            over: false,
+            gate: Gate::new(),
+            ledger: Ledger::default(),
+            opening: Opening::Waiting,
+            ending: None,
+            carrier: Carrier::default(),
+            model_ready: false,
+            early: VecDeque::new(),
+            early_samples: 0,
+            slots: 0,
+            callee_turns: VecDeque::new(),
+            keys: None,
+            hello: Hello::Silent,
+            hello_pending: false,
+            callee_spoke: false,
+            history: History::default(),
+            sound: None,
+            unanswerable: false,
+            speech: None,
+            awaiting_answer: None,
+            agent_spoke_last: false,
+            response: Response::default(),
+            stale_response: None,
+            failed_responses: 0,
+            wrapped_up: false,
+            time_up: false,
+            kept_line: false,
+            quiet_since: None,
+            asked_if_there: false,
+        }
+    }
+
+    /// Takes in what happened at `now`, the time since the bridge was made. After it, [`poll`](Self::poll)
+    /// until empty. Once [`Output::HangUp`] was given out, everything is ignored.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) {
+        self.now = self.now.max(now);
+        if self.over {
+            return;
+        }
+        match input {
+            Input::Carrier(event) => self.carrier_event(event),
+            Input::Model(event) => self.model_event(event),
+            Input::Command(Command::End(end)) => self.hang_up(end),
+            Input::Tick => {}
+        }
+        self.on_time();
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll(&mut self) -> Option<Output> {
+        let next = self.out.pop_front();
+        if let Some(Output::HangUp(_)) = next {
+            self.out.clear();
+        }
+        next
+    }
+
+    /// The model is saying something, or was when the call ended.
+    pub fn is_responding(&self) -> bool {
+        self.gate.active().is_some()
+    }
+
+    /// Words of the callee are still on their way.
+    pub fn awaits_words(&self) -> bool {
+        self.model_ready && !self.callee_turns.is_empty()
+    }
+
+    /// The line that late words make, after the end of the call.
+    pub fn late_words(&mut self, event: &ModelEvent<'_>) -> Option<Change> {
+        match event {
+            ModelEvent::CallerWords { item, text } => self.words_of(item, text.trim()),
+            ModelEvent::CallerWordsFailed { item } => self.words_of(item, UNINTELLIGIBLE),
+            _ => None,
+        }
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.over {
+            return None;
+        }
+        [
+            self.opening_deadline(),
+            self.ending_deadline(),
+            self.silence_deadline(),
+            self.interruption_deadline(),
+            self.connect_deadline(),
+            self.carrier.lost.map(|at| at + REATTACH),
+            self.keys.as_ref().map(|keys| keys.complete_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn connect_deadline(&self) -> Option<Duration> {
+        self.carrier
+            .answered
+            .is_none()
+            .then_some(self.settings.connect_within)
+    }
+
+    fn on_time(&mut self) {
+        while let Some((item, spoken)) = self.ledger.take_heard() {
+            self.publish_spoken(spoken);
+            self.greeting_heard(&item);
+        }
+        if self.connect_deadline().is_some_and(|at| at <= self.now) {
+            self.hang_up(End::Failed(
+                "The carrier never connected the call's audio. Check that Twilio can reach \
+                 OPENAGENT_PHONE_PUBLIC_URL (openagent-messaging doctor helps)."
+                    .into(),
+            ));
+        }
+        if self
+            .carrier
+            .lost
+            .is_some_and(|at| at + REATTACH <= self.now)
+        {
+            self.hang_up(End::CalleeHungUp);
+        }
+        if self
+            .keys
+            .as_ref()
+            .is_some_and(|keys| keys.complete_at <= self.now)
+        {
+            self.keys_complete();
+        }
+        self.interruption_on_time();
+        self.opening_on_time();
+        self.silence_on_time();
+        self.ending_on_time();
+    }
+
+    fn carrier_event(&mut self, event: CarrierEvent) {
+        match event {
+            CarrierEvent::Attached => self.attach(),
+            CarrierEvent::Audio { at, audio } => self.callee_audio(at, audio),
+            CarrierEvent::Played(mark) => self.ledger.played(mark),
+            CarrierEvent::Key(key) => self.key(key),
+            CarrierEvent::Detached => self.detach(),
+        }
+    }
+
+    fn attach(&mut self) {
+        // Whatever an older stream still held will not be heard on this one.
+        if self.carrier.attached.is_some() {
+            self.detach();
+        }
+        self.carrier.attached = Some(self.now);
+        self.carrier.answered.get_or_insert(self.now);
+        self.carrier.lost = None;
+        self.carrier.next_frame = None;
+        let open = self.gate.open(Closed::Detached);
+        self.tell_model(open);
+    }
+
+    fn detach(&mut self) {
+        if self.carrier.attached.take().is_none() {
+            return;
+        }
+        self.carrier.lost = Some(self.now);
+        self.greeting_interrupted();
+        let close = self.gate.close(Closed::Detached);
+        self.tell_model(close);
+        if self.gate.active().is_some() && self.draft().is_none() {
+            self.out.push_back(Output::Model(ToModel::Cancel));
+        }
+        self.cut();
+    }
+
+    fn model_event(&mut self, event: ModelEvent<'_>) {
+        match event {
+            ModelEvent::Configured => self.configured(),
+            ModelEvent::SpeechStarted => self.speech_started(),
+            ModelEvent::SpeechStopped => self.speech_stopped(),
+            ModelEvent::Committed { item } => self.callee_turn(item),
+            ModelEvent::CallerWords { item, text } => self.callee_words(item, text.trim()),
+            ModelEvent::CallerWordsFailed { item } => self.callee_words(item, UNINTELLIGIBLE),
+            ModelEvent::ResponseStarted { response } => self.response_started(response),
+            ModelEvent::Audio {
+                response,
+                item,
+                audio,
+            } => self.agent_audio(response, item, audio),
+            ModelEvent::AudioDone { item } => {
+                if self.draft().is_none() && !self.ledger.is_new(item) {
+                    let out = &mut self.out;
+                    self.ledger
+                        .complete(item, |to| out.push_back(Output::Carrier(to)));
+                }
+            }
+            ModelEvent::Words { .. } | ModelEvent::WordsDone { .. } if !self.is_saying() => {}
+            ModelEvent::Words { item, text } => {
+                if let Some(draft) = self.draft() {
+                    draft.words(item, &text);
+                } else if !self.ledger.is_over(item) {
+                    self.ledger.words(item, &text);
+                }
+            }
+            ModelEvent::WordsDone { item, text } => {
+                if let Some(draft) = self.draft() {
+                    draft.whole(item, &text);
+                } else if !self.ledger.is_over(item) {
+                    self.ledger.text(item, &text);
+                }
+            }
+            ModelEvent::ToolCall {
+                response,
+                call,
+                name,
+                arguments,
+            } => {
+                self.tool_call(response, call, name, &arguments);
+            }
+            ModelEvent::ResponseEnded { response, ending } => {
+                self.response_ended(response, &ending);
+            }
+            ModelEvent::Error {
+                about,
+                kind,
+                message,
+            } => self.model_error(about, kind, &message),
+            ModelEvent::Lost { why } => self.hang_up(End::ModelGone(why.to_owned())),
+        }
+    }
+
+    fn slot(&mut self) -> u32 {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    fn publish(&mut self, change: Change) {
+        self.out.push_back(Output::Publish(change));
+    }
+
+    fn publish_spoken(&mut self, spoken: Option<Spoken>) {
+        if let Some(Spoken { slot, at, text }) = spoken {
+            self.publish(Change::Line {
+                slot,
+                at,
+                role: Role::Agent,
+                text,
+            });
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        self.out
+            .push_back(Output::Model(ToModel::Tell(text.to_owned())));
+    }
+
+    fn tell_model(&mut self, message: Option<ToModel>) {
+        self.out.extend(message.map(Output::Model));
+    }
+}

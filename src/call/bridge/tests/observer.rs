@@ -1,0 +1,468 @@
+//! Watches what goes into a bridge and what comes out of it, and objects. It keeps books of its own
+//! and knows nothing of the bridge's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::world::{item_number, word_item};
+use super::*;
+
+/// Samples that one mark may stand for.
+const MARK_EVERY: u64 = 1_600;
+
+/// What may be said beyond the maximum duration.
+const LAST_SENTENCE: Duration = Duration::from_secs(5);
+
+/// Fails with a sentence, unless.
+macro_rules! ensure {
+    ($holds:expr, $($sentence:tt)+) => {
+        if !$holds {
+            return Err(format!($($sentence)+));
+        }
+    };
+}
+pub(super) use ensure;
+
+/// What was seen of an item of the agent.
+#[derive(Debug, Default)]
+struct Seen {
+    response: String,
+    received: u64,
+    /// By the carrier, in this playing of it.
+    sent: u64,
+    /// Of that, what marks have witnessed.
+    confirmed: u64,
+    complete: bool,
+    /// It was complete once, but more came.
+    was_complete: bool,
+    /// The model was told that it was not heard to its end.
+    gone: bool,
+}
+
+#[derive(Debug)]
+enum Sent {
+    Audio(u8, u64),
+    Mark(Mark),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one conversation"
+)]
+pub(super) struct Observer {
+    pub(super) over: Option<End>,
+    attached: bool,
+    answered: Option<Duration>,
+    /// How late the timers were, all in all.
+    pub(super) stalled: Duration,
+
+    /// The response under way at the model.
+    pub(super) active: Option<String>,
+    /// One was asked for and has neither begun nor been refused.
+    asked: bool,
+    /// Responses of which something was not sent: nothing more of them may be.
+    dead: BTreeSet<String>,
+
+    /// Sent and not yet confirmed.
+    stream: VecDeque<Sent>,
+    since_mark: u64,
+    /// The latest mark, and the generation that the next must have at least.
+    latest_mark: Option<Mark>,
+    generation: u32,
+
+    items: BTreeMap<u8, Seen>,
+    /// The words of the agent: where they stand in the audio of their item.
+    words: BTreeMap<String, u64>,
+    /// Who owns a line of the transcript.
+    lines: BTreeMap<u32, (Role, Option<u8>)>,
+    /// The response that is the greeting, while it is played and afterwards.
+    greeting: Option<String>,
+    pub(super) disclosed: bool,
+    /// What the response under way says in words, and whether it has just ended as a good greeting.
+    said: String,
+    well_said: bool,
+
+    /// What was fed: an item's audio (and how much of it was passed on), or the end of something.
+    passing: Option<(u8, String, u64)>,
+    /// The audio is of an item that was complete, which may be dropped.
+    late: bool,
+    audio_done: Option<u8>,
+    response_done: bool,
+    must_end: bool,
+    must_end_as: Option<End>,
+    /// A generation ended, so that lines may be cut short.
+    cut: bool,
+}
+
+impl Observer {
+    /// Something is about to be fed.
+    pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
+        self.passing = None;
+        self.late = false;
+        self.well_said = false;
+        self.audio_done = None;
+        self.response_done = false;
+        self.must_end = false;
+        self.must_end_as = None;
+        self.cut = false;
+        if self.over.is_some() {
+            return;
+        }
+        match input {
+            Input::Carrier(CarrierEvent::Attached) => {
+                self.stream_is_lost();
+                self.attached = true;
+                self.answered.get_or_insert(now);
+            }
+            Input::Carrier(CarrierEvent::Detached) if self.attached => {
+                self.stream_is_lost();
+                self.attached = false;
+            }
+            Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
+            Input::Model(event) => self.fed_by_model(event),
+            Input::Command(Command::End(end)) => {
+                self.must_end = true;
+                self.must_end_as = Some(end.clone());
+            }
+            _ => {}
+        }
+    }
+
+    fn fed_by_model(&mut self, event: &ModelEvent<'_>) {
+        match event {
+            ModelEvent::ResponseStarted { response } => {
+                if self.active.as_deref() != Some(response) {
+                    self.said.clear();
+                }
+                self.active = Some((*response).to_owned());
+                self.asked = false;
+            }
+            ModelEvent::ResponseEnded { response, ending }
+                if self.active.as_deref() == Some(response) =>
+            {
+                let mut items = self.items.values();
+                self.well_said = self.said.contains(GREETING)
+                    && *ending == ResponseEnding::Completed
+                    && items.any(|seen| seen.response == *response && seen.received > 0);
+                self.active = None;
+                self.response_done = true;
+                for seen in self.items.values_mut() {
+                    seen.complete = true;
+                }
+            }
+            ModelEvent::Audio {
+                response,
+                item,
+                audio,
+            } => {
+                let item = item_number(item);
+                if self.active.as_deref() == Some(response) {
+                    let seen = self.items.entry(item).or_default();
+                    if seen.response.is_empty() {
+                        (*response).clone_into(&mut seen.response);
+                    }
+                    seen.received += audio.samples();
+                    seen.was_complete |= std::mem::take(&mut seen.complete);
+                    self.late = seen.was_complete;
+                }
+                self.passing = Some((item, (*response).to_owned(), audio.samples()));
+            }
+            ModelEvent::AudioDone { item } => {
+                let item = item_number(item);
+                self.audio_done = Some(item);
+                if let Some(seen) = self.items.get_mut(&item).filter(|seen| seen.sent > 0) {
+                    seen.complete = true;
+                }
+            }
+            ModelEvent::WordsDone { text, .. } if self.active.is_some() => {
+                (**text).clone_into(&mut self.said);
+            }
+            ModelEvent::Words { text, .. } => {
+                if self.active.is_some() {
+                    self.said.push_str(text);
+                }
+                for word in text.split_whitespace() {
+                    if let Some(item) = word_item(word) {
+                        let at = self.items.get(&item).map_or(0, |seen| seen.received);
+                        self.words.insert(word.to_owned(), at);
+                    }
+                }
+            }
+            ModelEvent::Error { about, kind, .. } => {
+                if *about == Some(Request::Respond) {
+                    self.asked = false;
+                }
+                self.must_end |= *kind == ErrorKind::Fatal;
+            }
+            ModelEvent::Lost { .. } => self.must_end = true,
+            _ => {}
+        }
+    }
+
+    fn stream_is_lost(&mut self) {
+        if !self.disclosed {
+            self.greeting = None;
+        }
+        self.new_generation();
+    }
+
+    /// What is queued is gone, and so is the response that was being said.
+    fn new_generation(&mut self) {
+        self.stream.clear();
+        self.since_mark = 0;
+        self.generation = self.latest_mark.map_or(0, |mark| mark.generation + 1);
+        self.dead.extend(self.active.clone());
+        self.cut = true;
+    }
+
+    fn played(&mut self, mark: Mark) {
+        let is_pending = |sent: &Sent| matches!(sent, Sent::Mark(pending) if *pending == mark);
+        let Some(at) = self.stream.iter().position(is_pending) else {
+            return;
+        };
+        for sent in self.stream.drain(..=at) {
+            if let Sent::Audio(item, samples) = sent {
+                self.items.entry(item).or_default().confirmed += samples;
+            }
+        }
+    }
+
+    /// Something came out.
+    pub(super) fn came(&mut self, output: &Output) -> Result<(), String> {
+        ensure!(self.over.is_none(), "something follows the hang-up");
+        match output {
+            Output::Carrier(to) => {
+                ensure!(self.attached, "sent to a carrier that is not there");
+                match to {
+                    ToCarrier::Audio(audio) => self.audio_sent(audio),
+                    ToCarrier::Mark(mark) => self.mark_sent(*mark),
+                    ToCarrier::Clear => {
+                        let greeting = self.greeting.is_some() && !self.disclosed;
+                        ensure!(!greeting, "the disclosure is cleared");
+                        self.new_generation();
+                        Ok(())
+                    }
+                }
+            }
+            Output::Model(to) => self.model_told(to),
+            Output::Publish(Change::Line {
+                slot, role, text, ..
+            }) => self.line(*slot, *role, text),
+            Output::Publish(Change::Disclosed) => self.disclosure(),
+            Output::Publish(_) => Ok(()),
+            Output::HangUp(end) => {
+                self.over = Some(end.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn audio_sent(&mut self, audio: &Audio) -> Result<(), String> {
+        let samples = audio.samples();
+        let item = super::world::tag(audio);
+        self.since_mark += samples;
+        ensure!(
+            self.since_mark <= MARK_EVERY,
+            "{} samples without a mark",
+            self.since_mark
+        );
+        self.stream.push_back(Sent::Audio(item, samples));
+        let seen = self.items.entry(item).or_default();
+        ensure!(!seen.gone, "audio of an item that was taken back: i{item}");
+        if self.disclosed {
+            let Some((passing, response, left)) = &mut self.passing else {
+                return Err(format!("audio out of nowhere: i{item}"));
+            };
+            ensure!(
+                *passing == item && *left >= samples,
+                "audio of another item: i{item}"
+            );
+            ensure!(
+                !self.dead.contains(response),
+                "audio of {response}, which was cut off"
+            );
+            ensure!(
+                self.active.as_ref() == Some(response),
+                "audio of {response}, which is over"
+            );
+            *left -= samples;
+        } else if self.greeting.as_ref() != Some(&seen.response) {
+            let first = self.greeting.replace(seen.response.clone());
+            ensure!(
+                first.is_none() && self.passing.is_none(),
+                "audio before the disclosure: i{item}"
+            );
+            for seen in self.items.values_mut() {
+                (seen.sent, seen.confirmed) = (0, 0);
+            }
+        }
+        self.items.entry(item).or_default().sent += samples;
+        Ok(())
+    }
+
+    fn mark_sent(&mut self, mark: Mark) -> Result<(), String> {
+        ensure!(
+            mark.generation >= self.generation,
+            "a mark of an old generation: {mark:?}"
+        );
+        let latest = self.latest_mark.replace(mark);
+        ensure!(
+            latest.is_none_or(|latest| latest < mark && latest.sequence < mark.sequence),
+            "marks do not rise: {mark:?}"
+        );
+        self.since_mark = 0;
+        self.stream.push_back(Sent::Mark(mark));
+        Ok(())
+    }
+
+    fn model_told(&mut self, to: &ToModel) -> Result<(), String> {
+        match to {
+            ToModel::Respond(_) => {
+                ensure!(!self.asked, "asked for two responses at once");
+                let active = &self.active;
+                ensure!(active.is_none(), "asked for a response during {active:?}");
+                self.asked = true;
+            }
+            ToModel::Cancel => {
+                let active = self.active.clone();
+                ensure!(active.is_some(), "cancelled without a response");
+                self.dead.extend(active);
+            }
+            ToModel::Truncate { item, heard_ms } => {
+                let seen = self.items.entry(item_number(item)).or_default();
+                let heard = heard_ms * 8;
+                ensure!(
+                    heard <= seen.received,
+                    "truncated beyond what was received: {seen:?}"
+                );
+                ensure!(
+                    heard <= seen.confirmed,
+                    "truncated beyond what was heard: {seen:?}"
+                );
+                ensure!(
+                    !seen.complete || seen.confirmed < seen.received,
+                    "truncated, though heard to its end: {seen:?}"
+                );
+                ensure!(!seen.gone, "truncated twice: {seen:?}");
+                seen.gone = true;
+            }
+            ToModel::Delete { item } => {
+                let seen = self.items.entry(item_number(item)).or_default();
+                ensure!(
+                    seen.confirmed < 8,
+                    "deleted, though heard in part: {seen:?}"
+                );
+                ensure!(!seen.gone, "deleted twice: {seen:?}");
+                ensure!(
+                    self.disclosed || !self.well_said,
+                    "a good greeting is thrown away"
+                );
+                seen.gone = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, slot: u32, role: Role, text: &str) -> Result<(), String> {
+        let item = text.split_whitespace().find_map(word_item);
+        let owner = (role, item.filter(|_| role == Role::Agent));
+        let known = *self.lines.entry(slot).or_insert(owner);
+        ensure!(known == owner, "line {slot} belongs to {known:?}: {text}");
+        if role != Role::Agent {
+            return Ok(());
+        }
+        let interrupted = text.ends_with('—');
+        ensure!(
+            !interrupted || self.cut || self.over_soon(),
+            "nobody interrupted: {text}"
+        );
+        if !self.disclosed {
+            // The greeting is one, whatever items the model made it of; its words have no places.
+            ensure!(
+                interrupted && text == "—" || !interrupted && self.greeting_was_heard(),
+                "nobody heard all of the greeting: {text}"
+            );
+            return Ok(());
+        }
+        for word in text.split_whitespace() {
+            let Some(item) = word_item(word) else {
+                continue;
+            };
+            let seen = self.items.entry(item).or_default();
+            let word = word.trim_end_matches('—');
+            let at = self.words.get(word).copied().unwrap_or(0);
+            let aloud = if interrupted {
+                at < seen.confirmed
+            } else {
+                seen.confirmed > 0 && seen.confirmed == seen.sent
+            };
+            ensure!(aloud, "nobody heard {word:?} of {text:?}: {seen:?}");
+        }
+        Ok(())
+    }
+
+    /// The last lines come right before the hang-up; [`Self::settled`] checks that it does come.
+    fn over_soon(&mut self) -> bool {
+        self.must_end = true;
+        true
+    }
+
+    fn disclosure(&mut self) -> Result<(), String> {
+        ensure!(!self.disclosed, "disclosed twice");
+        ensure!(self.greeting_was_heard(), "disclosed, but not in full");
+        self.disclosed = true;
+        Ok(())
+    }
+
+    fn greeting_was_heard(&self) -> bool {
+        self.greeting.as_ref().is_some_and(|greeting| {
+            let mut items = self
+                .items
+                .values()
+                .filter(|seen| seen.response == *greeting);
+            items.all(|seen| seen.received == seen.confirmed)
+        })
+    }
+
+    /// Everything that follows from what was fed has come out.
+    pub(super) fn settled(&mut self) -> Result<(), String> {
+        if std::mem::take(&mut self.must_end) {
+            ensure!(self.over.is_some(), "the call should have ended");
+            let end = self.must_end_as.take();
+            ensure!(
+                end.is_none() || self.over == end,
+                "ended with {:?}, not with {end:?}",
+                self.over
+            );
+        }
+        if self.over.is_some() {
+            return Ok(());
+        }
+        let tail = |sent: &&Sent| matches!(sent, Sent::Audio(..));
+        let mut unmarked = self.stream.iter().rev().take_while(tail);
+        if self.response_done || self.passing.is_none() {
+            let done = self.audio_done;
+            let missing = unmarked.any(|sent| match sent {
+                Sent::Audio(item, _) => {
+                    self.response_done || done == Some(*item) || !self.disclosed
+                }
+                Sent::Mark(_) => false,
+            });
+            ensure!(!missing, "no mark at the end");
+        }
+        if let Some((_, response, left)) = self.passing.take()
+            && left > 0
+            && !self.late
+        {
+            self.dead.insert(response);
+        }
+        Ok(())
+    }
+
+    /// By when the call must have ended, if the callee has answered.
+    pub(super) fn latest_end(&self, max_duration: Duration) -> Option<Duration> {
+        Some(self.answered? + max_duration + LAST_SENTENCE + self.stalled)
+    }
+}

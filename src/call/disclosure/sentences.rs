@@ -1,0 +1,390 @@
+//! What the disclosure is in each language, and the words that make it one.
+
+/// One language.
+pub(super) struct Sentences {
+    /// Primary subtag; `zh-Hant` stands for itself.
+    pub(super) language: &'static str,
+    /// On behalf of `{who}`. The name comes after the disclosure, and as nearly as the language
+    /// permits it needs no inflection.
+    pub(super) named: &'static str,
+    /// On behalf of someone who is not named.
+    pub(super) unnamed: &'static str,
+    /// Any of these makes a sentence a disclosure; how they are matched: `words::Phrase`. Short
+    /// ones are listed only where they are no word of the language: French "j'ai", Italian "ai
+    /// clienti", Finnish "ai niin", Portuguese "aí" and "ia", Romanian "ai" and "ia", Vietnamese
+    /// "ai" (who) disclose nothing.
+    pub(super) ai: &'static [&'static str],
+    /// A technical problem, and goodbye.
+    pub(super) apology: &'static str,
+}
+
+/// English, also the fallback.
+pub(super) const ENGLISH: Sentences = Sentences {
+    language: "en",
+    named: "Hello, this is an AI assistant, calling on behalf of {who}.",
+    unnamed: "Hello, this is an AI assistant, calling on behalf of a client.",
+    ai: &["ai", "a i", "artificial intelligence"],
+    apology: "I'm sorry, there is a technical problem on my side and I have to end this call. Goodbye.",
+};
+
+/// All others.
+pub(super) const SENTENCES: &[Sentences] = &[
+    Sentences {
+        language: "ar",
+        named: "مرحبًا، معك مساعد يعمل بالذكاء الاصطناعي، وأتصل نيابةً عن {who}.",
+        unnamed: "مرحبًا، معك مساعد يعمل بالذكاء الاصطناعي، وأتصل نيابةً عن أحد العملاء.",
+        ai: &["*ذكاء الاصطناعي", "*ذكاء اصطناعي*"],
+        apology: "عذرًا، حدثت مشكلة تقنية لدي ويجب أن أنهي المكالمة. مع السلامة.",
+    },
+    Sentences {
+        language: "bg",
+        named: "Добър ден, обажда се асистент с изкуствен интелект от името на {who}.",
+        unnamed: "Добър ден, обажда се асистент с изкуствен интелект от името на мой клиент.",
+        ai: &[
+            "изкуствен интелект*",
+            "изкуствения интелект*",
+            "изкуственият интелект*",
+        ],
+        apology: "Съжалявам, възникна технически проблем и трябва да прекратя разговора. Дочуване.",
+    },
+    Sentences {
+        language: "ca",
+        named: "Bon dia, soc un assistent d'intel·ligència artificial i truco en nom de {who}.",
+        unnamed: "Bon dia, soc un assistent d'intel·ligència artificial i truco en nom d'un client.",
+        ai: &[
+            "intel·ligència artificial",
+            "intelligència artificial",
+            "IA",
+        ],
+        apology: "Ho sento, hi ha hagut un problema tècnic i he d'acabar la trucada. Adeu.",
+    },
+    Sentences {
+        language: "cs",
+        named: "Dobrý den, u telefonu je asistent s umělou inteligencí, volám jménem {who}.",
+        unnamed: "Dobrý den, u telefonu je asistent s umělou inteligencí, volám jménem svého klienta.",
+        ai: &[
+            "ai",
+            "umělá inteligenc*",
+            "umělé inteligenc*",
+            "umělou inteligenc*",
+        ],
+        apology: "Omlouvám se, na mé straně nastal technický problém a musím hovor ukončit. Na shledanou.",
+    },
+    Sentences {
+        language: "da",
+        named: "Goddag, det er en AI-assistent, der ringer på vegne af {who}.",
+        unnamed: "Goddag, det er en AI-assistent, der ringer på vegne af en kunde.",
+        ai: &["ai", "kunstig intelligens*"],
+        apology: "Beklager, der er opstået et teknisk problem hos mig, og jeg er nødt til at afslutte samtalen. Farvel.",
+    },
+    Sentences {
+        language: "de",
+        named: "Guten Tag, hier spricht ein KI-Assistent, ich rufe im Auftrag von {who} an.",
+        unnamed: "Guten Tag, hier spricht ein KI-Assistent, ich rufe im Auftrag eines Kunden an.",
+        ai: &[
+            "ki",
+            "ai",
+            "künstliche intelligenz",
+            "künstlicher intelligenz",
+            "künstlichen intelligenz",
+        ],
+        apology: "Es tut mir leid, bei mir ist ein technisches Problem aufgetreten und ich muss das Gespräch beenden. Auf Wiederhören.",
+    },
+    Sentences {
+        language: "el",
+        named: "Γεια σας, είμαι βοηθός τεχνητής νοημοσύνης και σας καλώ εκ μέρους {who}.",
+        unnamed: "Γεια σας, είμαι βοηθός τεχνητής νοημοσύνης και σας καλώ εκ μέρους ενός πελάτη.",
+        ai: &["τεχνητής νοημοσύνης", "τεχνητή νοημοσύνη", "ai"],
+        apology: "Λυπάμαι, προέκυψε ένα τεχνικό πρόβλημα και πρέπει να τερματίσω την κλήση. Αντίο σας.",
+    },
+    Sentences {
+        language: "es",
+        named: "Hola, soy un asistente de inteligencia artificial y llamo en nombre de {who}.",
+        unnamed: "Hola, soy un asistente de inteligencia artificial y llamo en nombre de un cliente.",
+        ai: &["inteligencia artificial", "ia"],
+        apology: "Lo siento, ha surgido un problema técnico y tengo que terminar la llamada. Adiós.",
+    },
+    Sentences {
+        language: "et",
+        named: "Tere, siin tehisintellektil põhinev assistent, helistan {who} nimel.",
+        unnamed: "Tere, siin tehisintellektil põhinev assistent, helistan ühe kliendi nimel.",
+        ai: &["tehisintellekt*", "tehisaru*"],
+        apology: "Vabandust, minu poolel tekkis tehniline probleem ja ma pean kõne lõpetama. Head aega.",
+    },
+    Sentences {
+        language: "fa",
+        named: "سلام، من یک دستیار هوش مصنوعی هستم و از طرف {who} تماس می\u{200C}گیرم.",
+        unnamed: "سلام، من یک دستیار هوش مصنوعی هستم و از طرف یکی از مشتریانم تماس می\u{200C}گیرم.",
+        ai: &["هوش مصنوعی*"],
+        apology: "متأسفم، یک مشکل فنی پیش آمده و باید تماس را پایان دهم. خدانگهدار.",
+    },
+    Sentences {
+        language: "fi",
+        named: "Hei, olen tekoälyavustaja ja soitan asiakkaan {who} puolesta.",
+        unnamed: "Hei, olen tekoälyavustaja ja soitan asiakkaani puolesta.",
+        ai: &["tekoäly*"],
+        apology: "Pahoittelen, minulla on tekninen ongelma ja joudun lopettamaan puhelun. Kuulemiin.",
+    },
+    Sentences {
+        language: "fr",
+        named: "Bonjour, je suis un assistant à intelligence artificielle et je vous appelle de la part de {who}.",
+        unnamed: "Bonjour, je suis un assistant à intelligence artificielle et je vous appelle de la part d'un client.",
+        ai: &["intelligence artificielle", "ia"],
+        apology: "Je suis désolé, un problème technique m'oblige à mettre fin à cet appel. Au revoir.",
+    },
+    Sentences {
+        language: "he",
+        named: "שלום, מדבר עוזר מבוסס בינה מלאכותית, ואני מתקשר מטעם {who}.",
+        unnamed: "שלום, מדבר עוזר מבוסס בינה מלאכותית, ואני מתקשר מטעם לקוח.",
+        ai: &["*בינה מלאכותית", "*בינה המלאכותית"],
+        apology: "אני מצטער, יש אצלי תקלה טכנית ואני צריך לסיים את השיחה. להתראות.",
+    },
+    Sentences {
+        language: "hi",
+        named: "नमस्ते, यह एक एआई असिस्टेंट है, जो {who} की ओर से फ़ोन कर रहा है।",
+        unnamed: "नमस्ते, यह एक एआई असिस्टेंट है, जो एक ग्राहक की ओर से फ़ोन कर रहा है।",
+        ai: &[
+            "एआई",
+            "ए.आई",
+            "ए आई",
+            "कृत्रिम बुद्धिमत्ता",
+            "आर्टिफिशियल इंटेलिजेंस",
+            "ai",
+        ],
+        apology: "माफ़ कीजिए, एक तकनीकी समस्या आ गई है और मुझे यह कॉल समाप्त करनी होगी। नमस्ते।",
+    },
+    Sentences {
+        language: "hr",
+        named: "Dobar dan, ovdje asistent s umjetnom inteligencijom, zovem u ime {who}.",
+        unnamed: "Dobar dan, ovdje asistent s umjetnom inteligencijom, zovem u ime klijenta.",
+        ai: &[
+            "ai",
+            "umjetna inteligencij*",
+            "umjetne inteligencij*",
+            "umjetnom inteligencij*",
+            "umjetnoj inteligencij*",
+        ],
+        apology: "Žao mi je, došlo je do tehničkog problema i moram završiti poziv. Doviđenja.",
+    },
+    Sentences {
+        language: "hu",
+        named: "Jó napot kívánok, egy mesterséges intelligencia alapú asszisztens vagyok, {who} megbízásából telefonálok.",
+        unnamed: "Jó napot kívánok, egy mesterséges intelligencia alapú asszisztens vagyok, egy ügyfelem megbízásából telefonálok.",
+        ai: &["mesterséges intelligenci*"],
+        apology: "Elnézést kérek, műszaki hiba lépett fel, ezért be kell fejeznem a hívást. Viszonthallásra.",
+    },
+    Sentences {
+        language: "id",
+        named: "Halo, saya asisten AI, menelepon atas nama {who}.",
+        unnamed: "Halo, saya asisten AI, menelepon atas nama seorang klien.",
+        ai: &["ai", "kecerdasan buatan"],
+        apology: "Mohon maaf, ada masalah teknis di pihak saya dan saya harus mengakhiri panggilan ini. Selamat tinggal.",
+    },
+    Sentences {
+        language: "it",
+        named: "Buongiorno, sono un assistente di intelligenza artificiale e chiamo per conto di {who}.",
+        unnamed: "Buongiorno, sono un assistente di intelligenza artificiale e chiamo per conto di un cliente.",
+        ai: &[
+            "intelligenza artificiale",
+            "assistente ai",
+            "assistente ia",
+            "IA",
+        ],
+        apology: "Mi dispiace, c'è un problema tecnico e devo chiudere la chiamata. Arrivederci.",
+    },
+    Sentences {
+        language: "ja",
+        named: "お電話失礼いたします。こちらはAIアシスタントです。{who}の代理でお電話しております。",
+        unnamed: "お電話失礼いたします。こちらはAIアシスタントです。依頼主の代理でお電話しております。",
+        ai: &["ai", "*人工知能*", "*エーアイ*"],
+        apology: "申し訳ございません。技術的な問題が発生したため、お電話を終了いたします。失礼いたします。",
+    },
+    Sentences {
+        language: "ko",
+        named: "안녕하세요, 저는 인공지능 비서이며, {who} 측을 대신하여 전화드립니다.",
+        unnamed: "안녕하세요, 저는 인공지능 비서이며, 고객을 대신하여 전화드립니다.",
+        ai: &["인공지능*", "인공 지능*", "에이아이*", "ai"],
+        apology: "죄송합니다. 기술적인 문제가 발생하여 통화를 종료해야 합니다. 안녕히 계세요.",
+    },
+    Sentences {
+        language: "lt",
+        named: "Laba diena, čia dirbtinio intelekto asistentas, skambinu {who} vardu.",
+        unnamed: "Laba diena, čia dirbtinio intelekto asistentas, skambinu kliento vardu.",
+        ai: &[
+            "dirbtinio intelekt*",
+            "dirbtinis intelekt*",
+            "dirbtiniu intelekt*",
+        ],
+        apology: "Atsiprašau, įvyko techninė klaida ir turiu baigti pokalbį. Viso gero.",
+    },
+    Sentences {
+        language: "lv",
+        named: "Labdien, šeit mākslīgā intelekta asistents, zvanu {who} vārdā.",
+        unnamed: "Labdien, šeit mākslīgā intelekta asistents, zvanu klienta vārdā.",
+        ai: &[
+            "mākslīgā intelekt*",
+            "mākslīgais intelekt*",
+            "mākslīgo intelekt*",
+        ],
+        apology: "Atvainojiet, radās tehniska problēma, un man jābeidz saruna. Uz redzēšanos.",
+    },
+    Sentences {
+        language: "ms",
+        named: "Helo, saya pembantu AI, menelefon bagi pihak {who}.",
+        unnamed: "Helo, saya pembantu AI, menelefon bagi pihak seorang pelanggan.",
+        ai: &["ai", "kecerdasan buatan"],
+        apology: "Maaf, ada masalah teknikal di pihak saya dan saya perlu menamatkan panggilan ini. Selamat tinggal.",
+    },
+    Sentences {
+        language: "nl",
+        named: "Goedendag, u spreekt met een AI-assistent, ik bel namens {who}.",
+        unnamed: "Goedendag, u spreekt met een AI-assistent, ik bel namens een klant.",
+        ai: &["ai", "kunstmatige intelligentie"],
+        apology: "Het spijt me, er is bij mij een technisch probleem en ik moet dit gesprek beëindigen. Tot ziens.",
+    },
+    Sentences {
+        language: "no",
+        named: "Hei, dette er en KI-assistent som ringer på vegne av {who}.",
+        unnamed: "Hei, dette er en KI-assistent som ringer på vegne av en kunde.",
+        ai: &["ki", "ai", "kunstig intelligens*"],
+        apology: "Beklager, det har oppstått et teknisk problem hos meg, og jeg må avslutte samtalen. Ha det bra.",
+    },
+    Sentences {
+        language: "pl",
+        named: "Dzień dobry, mówi asystent AI, dzwonię w imieniu {who}.",
+        unnamed: "Dzień dobry, mówi asystent AI, dzwonię w imieniu klienta.",
+        ai: &[
+            "ai",
+            "sztuczna inteligencj*",
+            "sztucznej inteligencj*",
+            "sztuczną inteligencj*",
+        ],
+        apology: "Przepraszam, wystąpił problem techniczny i muszę zakończyć rozmowę. Do widzenia.",
+    },
+    Sentences {
+        language: "pt",
+        named: "Olá, sou um assistente de inteligência artificial e ligo em nome de {who}.",
+        unnamed: "Olá, sou um assistente de inteligência artificial e ligo em nome de um cliente.",
+        ai: &["inteligência artificial", "assistente de ia", "IA"],
+        apology: "Peço desculpa, ocorreu um problema técnico e preciso encerrar a chamada. Até logo.",
+    },
+    Sentences {
+        language: "ro",
+        named: "Bună ziua, sunt un asistent bazat pe inteligență artificială și sun din partea {who}.",
+        unnamed: "Bună ziua, sunt un asistent bazat pe inteligență artificială și sun din partea unui client.",
+        ai: &[
+            "inteligență artificial*",
+            "inteligența artificial*",
+            "inteligenței artificial*",
+            "IA",
+        ],
+        apology: "Îmi pare rău, a apărut o problemă tehnică și trebuie să închei apelul. La revedere.",
+    },
+    Sentences {
+        language: "ru",
+        named: "Здравствуйте, с вами говорит ассистент на основе искусственного интеллекта, я звоню от имени {who}.",
+        unnamed: "Здравствуйте, с вами говорит ассистент на основе искусственного интеллекта, я звоню от имени клиента.",
+        ai: &[
+            "искусственный интеллект*",
+            "искусственного интеллект*",
+            "искусственным интеллект*",
+            "ии",
+        ],
+        apology: "Извините, возникла техническая проблема, и я вынужден завершить разговор. До свидания.",
+    },
+    Sentences {
+        language: "sk",
+        named: "Dobrý deň, pri telefóne je asistent s umelou inteligenciou, volám v mene {who}.",
+        unnamed: "Dobrý deň, pri telefóne je asistent s umelou inteligenciou, volám v mene svojho klienta.",
+        ai: &[
+            "ai",
+            "umelá inteligenc*",
+            "umelej inteligenc*",
+            "umelou inteligenc*",
+        ],
+        apology: "Prepáčte, na mojej strane nastal technický problém a musím hovor ukončiť. Dovidenia.",
+    },
+    Sentences {
+        language: "sl",
+        named: "Dober dan, tukaj pomočnik z umetno inteligenco, kličem v imenu {who}.",
+        unnamed: "Dober dan, tukaj pomočnik z umetno inteligenco, kličem v imenu stranke.",
+        ai: &[
+            "ai",
+            "umetna inteligenc*",
+            "umetne inteligenc*",
+            "umetno inteligenc*",
+        ],
+        apology: "Oprostite, prišlo je do tehnične težave in moram končati klic. Nasvidenje.",
+    },
+    Sentences {
+        language: "sr",
+        named: "Добар дан, овде асистент заснован на вештачкој интелигенцији, зовем у име {who}.",
+        unnamed: "Добар дан, овде асистент заснован на вештачкој интелигенцији, зовем у име клијента.",
+        ai: &[
+            "вештачка интелигенциј*",
+            "вештачке интелигенциј*",
+            "вештачкој интелигенциј*",
+            "вештачком интелигенциј*",
+            "veštačka inteligencij*",
+            "veštačke inteligencij*",
+            "veštačkoj inteligencij*",
+            "veštačkom inteligencij*",
+            "ai",
+        ],
+        apology: "Извините, дошло је до техничког проблема и морам да завршим позив. Довиђења.",
+    },
+    Sentences {
+        language: "sv",
+        named: "Hej, det här är en AI-assistent som ringer på uppdrag av {who}.",
+        unnamed: "Hej, det här är en AI-assistent som ringer på uppdrag av en kund.",
+        ai: &["ai", "artificiell intelligens*"],
+        apology: "Jag är ledsen, det har uppstått ett tekniskt problem hos mig och jag måste avsluta samtalet. Hej då.",
+    },
+    Sentences {
+        language: "th",
+        named: "สวัสดีค่ะ นี่คือผู้ช่วยปัญญาประดิษฐ์ โทรมาในนามของ {who} ค่ะ",
+        unnamed: "สวัสดีค่ะ นี่คือผู้ช่วยปัญญาประดิษฐ์ โทรมาในนามของลูกค้าท่านหนึ่งค่ะ",
+        ai: &["*ปัญญาประดิษฐ์*", "*เอไอ*", "ai"],
+        apology: "ขออภัยค่ะ เกิดปัญหาทางเทคนิค จำเป็นต้องวางสายก่อน สวัสดีค่ะ",
+    },
+    Sentences {
+        language: "tr",
+        named: "Merhaba, ben bir yapay zekâ asistanıyım, {who} adına arıyorum.",
+        unnamed: "Merhaba, ben bir yapay zekâ asistanıyım, bir müşterim adına arıyorum.",
+        ai: &["yapay zekâ*"],
+        apology: "Üzgünüm, teknik bir sorun oluştu ve aramayı sonlandırmam gerekiyor. Hoşça kalın.",
+    },
+    Sentences {
+        language: "uk",
+        named: "Добрий день, з вами говорить асистент на основі штучного інтелекту, я телефоную від імені {who}.",
+        unnamed: "Добрий день, з вами говорить асистент на основі штучного інтелекту, я телефоную від імені клієнта.",
+        ai: &[
+            "штучний інтелект*",
+            "штучного інтелект*",
+            "штучним інтелект*",
+            "ші",
+        ],
+        apology: "Перепрошую, виникла технічна проблема, і я мушу завершити розмову. До побачення.",
+    },
+    Sentences {
+        language: "vi",
+        named: "Xin chào, tôi là trợ lý trí tuệ nhân tạo, gọi điện thay mặt cho {who}.",
+        unnamed: "Xin chào, tôi là trợ lý trí tuệ nhân tạo, gọi điện thay mặt cho một khách hàng.",
+        ai: &["trí tuệ nhân tạo", "trợ lý ai"],
+        apology: "Xin lỗi, đã xảy ra sự cố kỹ thuật và tôi phải kết thúc cuộc gọi. Xin tạm biệt.",
+    },
+    Sentences {
+        language: "zh",
+        named: "您好，我是人工智能助手，受{who}委托给您打电话。",
+        unnamed: "您好，我是人工智能助手，受一位客户委托给您打电话。",
+        ai: &["*人工智能*", "*人工智慧*", "ai"],
+        apology: "非常抱歉，我这边出现了技术问题，需要结束通话。再见。",
+    },
+    Sentences {
+        language: "zh-Hant",
+        named: "您好，我是人工智慧助理，受{who}委託致電給您。",
+        unnamed: "您好，我是人工智慧助理，受一位客戶委託致電給您。",
+        ai: &["*人工智慧*", "*人工智能*", "ai"],
+        apology: "非常抱歉，我這邊出現了技術問題，需要結束通話。再見。",
+    },
+];

@@ -1,0 +1,242 @@
+//! The call as the agent sees it: the words of the contract, and the shape of a snapshot.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a call stands.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Dialling.
+    Initiated,
+    /// The callee's phone rings.
+    Ringing,
+    /// The callee has answered.
+    InProgress,
+    /// It ended as calls do: a goodbye, or the callee hung up.
+    Completed,
+    /// The line was busy.
+    Busy,
+    /// Something broke; `error` says what.
+    Failed,
+    /// Nobody answered.
+    NoAnswer,
+    /// Taken back before it was answered.
+    Canceled,
+    /// A machine answered.
+    Voicemail,
+    /// The host ended it.
+    HungUpByAgent,
+    /// It reached its maximum duration.
+    TimedOut,
+}
+
+impl Status {
+    /// Final states never change again.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Initiated | Self::Ringing | Self::InProgress)
+    }
+}
+
+/// How a call went, seen from its mission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The mission was accomplished.
+    Success,
+    /// A part of it was.
+    Partial,
+    /// It was not.
+    Failure,
+    /// Nobody was reached.
+    NoAnswer,
+    /// A machine was reached.
+    Voicemail,
+}
+
+/// Who said a line of the transcript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The AI on the line.
+    Agent,
+    /// The person who was called.
+    Caller,
+    /// Neither: keys pressed, the line dropping.
+    System,
+}
+
+/// Calls are placed, not received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// We called.
+    Outbound,
+}
+
+/// One turn of the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// When it began to be said.
+    #[serde(serialize_with = "millis")]
+    pub t: DateTime<Utc>,
+    /// Who said it.
+    pub role: Role,
+    /// What was said and heard.
+    pub text: String,
+}
+
+/// RFC 3339 with milliseconds, as everywhere in the contract.
+pub(crate) fn millis<S: serde::Serializer>(t: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&t.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
+/// A question of the agent on the line that only the host can answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingQuestion {
+    /// What `phone_call_answer` must name.
+    pub id: String,
+    /// The question.
+    pub text: String,
+    /// When it was asked.
+    #[serde(serialize_with = "millis")]
+    pub asked_at: DateTime<Utc>,
+}
+
+/// What a call cost, in US dollars.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    /// The voice model.
+    pub model_usd: f64,
+    /// The carrier.
+    pub carrier_usd: f64,
+    /// Both.
+    pub total_usd: f64,
+    /// False once the carrier has named its price.
+    pub estimated: bool,
+}
+
+/// How fast the agent spoke, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// From the answer to the first sound; includes the wait for the callee's "hello".
+    pub first_word_ms: u64,
+    /// From the end of the callee's turn to the agent's first sound: the median.
+    pub turn_p50_ms: Option<u64>,
+    /// The same: 95 of 100 are faster.
+    pub turn_p95_ms: Option<u64>,
+    /// Turns measured.
+    pub turns: usize,
+}
+
+impl Latency {
+    /// The figures of a call, once the agent has spoken.
+    pub(super) fn of(first_word: Option<Duration>, turns: &[Duration]) -> Option<Self> {
+        let ms = |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let mut sorted: Vec<u64> = turns.iter().map(ms).collect();
+        sorted.sort_unstable();
+        // Nearest rank: the smallest figure that at least this share of the turns does not exceed.
+        let rank = |percent: usize| {
+            sorted
+                .get((sorted.len() * percent).div_ceil(100).saturating_sub(1))
+                .copied()
+        };
+        Some(Self {
+            first_word_ms: ms(&first_word?),
+            turn_p50_ms: rank(50),
+            turn_p95_ms: rank(95),
+            turns: sorted.len(),
+        })
+    }
+}
+
+/// A call as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Snapshot {
+    /// Names the call in every other tool.
+    pub call_id: String,
+    /// Twilio's id (CA…), once known.
+    pub twilio_sid: Option<String>,
+    /// Who called.
+    pub direction: Direction,
+    /// The callee, E.164.
+    pub to: String,
+    /// The account's number, E.164.
+    pub from: String,
+    /// What the call is for.
+    pub mission: String,
+    /// BCP 47 tag.
+    pub language: String,
+    /// Where the call stands; `initiated`, `ringing` and `in_progress` are live, the others final.
+    pub status: Status,
+    /// One line a turn, in the order of the conversation. A line that ends with — was cut off.
+    pub transcript: Vec<Line>,
+    /// What the agent on the line noted.
+    pub notes: Vec<String>,
+    /// What happened, once the call is over.
+    pub summary: Option<String>,
+    /// How it went, once the call is over.
+    pub outcome: Option<Outcome>,
+    /// What broke.
+    pub error: Option<String>,
+    /// When it was placed.
+    #[serde(serialize_with = "millis")]
+    pub started_at: DateTime<Utc>,
+    /// When the callee answered.
+    #[serde(serialize_with = "millis_or_null")]
+    pub answered_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(serialize_with = "millis_or_null")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// A question that waits for `phone_call_answer`.
+    pub pending_question: Option<PendingQuestion>,
+    /// What it cost so far.
+    pub cost: Option<Cost>,
+    /// How fast the agent spoke.
+    pub latency: Option<Latency>,
+    /// When the sentence that discloses the AI had been played in full.
+    #[serde(serialize_with = "millis_or_null")]
+    pub disclosed_at: Option<DateTime<Utc>>,
+    /// Seconds from the answer to the end, or to now.
+    pub duration_s: f64,
+    /// Raised by every visible change; pass it as `since`.
+    pub revision: u64,
+    /// What to do next.
+    pub hint: String,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn millis_or_null<S: serde::Serializer>(
+    t: &Option<DateTime<Utc>>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match t {
+        Some(t) => millis(t, to),
+        None => to.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_turns_that_happened() {
+        let ms: Vec<Duration> = [400, 100, 300, 200].map(Duration::from_millis).to_vec();
+        let latency = Latency::of(Some(Duration::from_millis(7)), &ms).unwrap();
+        assert_eq!(
+            (latency.turn_p50_ms, latency.turn_p95_ms, latency.turns),
+            (Some(200), Some(400), 4)
+        );
+        assert_eq!(Latency::of(None, &ms), None);
+        assert_eq!(
+            Latency::of(Some(Duration::ZERO), &[]).unwrap().turn_p50_ms,
+            None
+        );
+    }
+}

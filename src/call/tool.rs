@@ -1,0 +1,243 @@
+//! The functions the model on the line can call.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::call::snapshot::Outcome;
+
+/// Longest note, in characters; what is longer is cut.
+pub const MAX_NOTE: usize = 2_000;
+
+/// Longest summary, in characters; what is longer is cut.
+pub const MAX_SUMMARY: usize = 4_000;
+
+/// A call of one of our functions, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tool {
+    /// `note`: write this down for the agent that placed the call.
+    Note {
+        /// What.
+        text: String,
+    },
+    /// `end_call`: play out what is being said, then hang up.
+    EndCall {
+        /// What happened.
+        summary: String,
+        /// How it went.
+        outcome: Outcome,
+    },
+}
+
+/// The functions as a `session.update` declares them.
+///
+/// The schemas are closed (every field required, no others). The session's function objects know
+/// no `strict` key: it would be refused, so the arguments are checked in [`Tool::parse`].
+pub fn declarations() -> Value {
+    json!([
+        {
+            "type": "function",
+            "name": "note",
+            "description": "Silently write down one fact for the person you are calling for. \
+                Use it as soon as you learn something the goal needs: a confirmed date, time, \
+                price, name, address, reference number, or a promise to call back. \
+                Do not use it for small talk, for things you already noted, or for the summary \
+                of the call. The other person does not hear it: do not announce it and do not \
+                wait for it.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "text": {
+                        "type": "string",
+                        "description": "One self-contained fact with its exact figures and \
+                            spellings, at most two sentences.",
+                    },
+                },
+                "required": ["text"],
+                "additionalProperties": false,
+            },
+        },
+        {
+            "type": "function",
+            "name": "end_call",
+            "description": "Hang up. Use it once, after you have said goodbye: the goal is \
+                reached or clearly cannot be, the other person wants to end the call, or you \
+                have left a voicemail message. Your goodbye is played to its end before the \
+                line is cut. Do not use it in the middle of an exchange, while a question of \
+                the other person is open, or before saying goodbye.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "summary": {
+                        "type": "string",
+                        "description": "What happened, for someone who did not hear the call: \
+                            two to four sentences with every agreed detail and what is left to \
+                            do.",
+                    },
+                    "outcome": {
+                        "type": "string",
+                        "enum": ["success", "partial", "failure", "no_answer", "voicemail"],
+                        "description": "success: the goal was reached. partial: some of it, or \
+                            they will call back. failure: not reached. no_answer: nobody ever \
+                            spoke. voicemail: you reached a machine.",
+                    },
+                },
+                "required": ["summary", "outcome"],
+                "additionalProperties": false,
+            },
+        },
+    ])
+}
+
+#[derive(Deserialize)]
+struct NoteArguments {
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct EndCallArguments {
+    summary: String,
+    outcome: Outcome,
+}
+
+impl Tool {
+    /// Checks a function call of the model.
+    ///
+    /// Fields beyond those declared are let pass: on a live call, a word too many is no reason to lose
+    /// what was meant.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the model, which can then do it right.
+    pub fn parse(name: &str, arguments: &str) -> Result<Self, String> {
+        match name {
+            "note" => {
+                let NoteArguments { text } = read(name, arguments)?;
+                let text = cut(text, MAX_NOTE);
+                if text.is_empty() {
+                    return Err("The note is empty; nothing was written down.".to_owned());
+                }
+                Ok(Tool::Note { text })
+            }
+            "end_call" => {
+                let EndCallArguments { summary, outcome } = read(name, arguments)?;
+                Ok(Tool::EndCall {
+                    summary: cut(summary, MAX_SUMMARY),
+                    outcome,
+                })
+            }
+            _ => Err("There is no such function; there are `note` and `end_call`.".to_owned()),
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(name: &str, arguments: &'a str) -> Result<T, String> {
+    serde_json::from_str(arguments).map_err(|error| {
+        format!(
+            "The arguments of `{name}` could not be read ({error}); call it again with corrected ones."
+        )
+    })
+}
+
+/// Trims, and cuts after `max` characters.
+fn cut(text: String, max: usize) -> String {
+    let trimmed = text.trim();
+    match trimmed.char_indices().nth(max) {
+        Some((end, _)) => trimmed[..end].to_owned(),
+        None if trimmed.len() == text.len() => text,
+        None => trimmed.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_calls_are_understood() {
+        assert_eq!(
+            Tool::parse("note", r#"{"text":" Table for 4 at 8 pm "}"#),
+            Ok(Tool::Note {
+                text: "Table for 4 at 8 pm".into()
+            })
+        );
+        for (word, outcome) in [
+            ("success", Outcome::Success),
+            ("partial", Outcome::Partial),
+            ("failure", Outcome::Failure),
+            ("no_answer", Outcome::NoAnswer),
+            ("voicemail", Outcome::Voicemail),
+        ] {
+            let arguments = json!({"summary": "Done.", "outcome": word, "mood": "fine"});
+            assert_eq!(
+                Tool::parse("end_call", &arguments.to_string()),
+                Ok(Tool::EndCall {
+                    summary: "Done.".into(),
+                    outcome
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn bad_calls_are_explained() {
+        for (name, arguments, mentions) in [
+            ("hack", "{}", "no such function"),
+            ("note", "", "could not be read"),
+            ("note", "{\"te", "could not be read"),
+            ("note", "{}", "`text`"),
+            ("note", r#"{"text":7}"#, "could not be read"),
+            ("note", r#"{"text":" \n"}"#, "empty"),
+            ("end_call", r#"{"outcome":"success"}"#, "`summary`"),
+            ("end_call", r#"{"summary":"x"}"#, "`outcome`"),
+            (
+                "end_call",
+                r#"{"summary":"x","outcome":"great"}"#,
+                "`no_answer`",
+            ),
+        ] {
+            let told = Tool::parse(name, arguments).unwrap_err();
+            assert!(told.contains(mentions), "{name} {arguments}: {told}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let long = "è".repeat(5_000);
+        let Ok(Tool::Note { text }) = Tool::parse("note", &json!({"text": long}).to_string())
+        else {
+            panic!("no note");
+        };
+        assert_eq!(text.chars().count(), MAX_NOTE);
+        let arguments = json!({"summary": long, "outcome": "success"}).to_string();
+        let Ok(Tool::EndCall { summary, .. }) = Tool::parse("end_call", &arguments) else {
+            panic!("no end");
+        };
+        assert_eq!(summary.chars().count(), MAX_SUMMARY);
+    }
+
+    #[test]
+    fn the_declared_outcomes_are_the_ones_of_the_snapshot() {
+        let declared = &declarations()[1]["parameters"]["properties"]["outcome"]["enum"];
+        let outcomes: Vec<Outcome> = serde_json::from_value(declared.clone()).unwrap();
+        assert_eq!(outcomes.len(), 5);
+    }
+
+    #[test]
+    fn schemas_are_closed() {
+        let declared = declarations();
+        for function in declared.as_array().unwrap() {
+            let parameters = &function["parameters"];
+            assert_eq!(parameters["additionalProperties"], false);
+            let properties = parameters["properties"].as_object().unwrap();
+            let required = parameters["required"].as_array().unwrap();
+            assert_eq!(properties.len(), required.len());
+            assert!(
+                required
+                    .iter()
+                    .all(|name| { properties[name.as_str().unwrap()]["description"].is_string() })
+            );
+            let described = function["description"].as_str().unwrap();
+            assert!(described.contains("Use it") && described.contains("Do not use it"));
+        }
+    }
+}

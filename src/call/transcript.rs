@@ -1,0 +1,72 @@
+//! The transcript: one line a turn, in the order of the conversation, however late the words come.
+
+use std::collections::BTreeMap;
+
+use super::snapshot::Line;
+
+/// Lines by their slot, each with the revision in which it last changed.
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    lines: BTreeMap<u32, (u64, Line)>,
+}
+
+impl Transcript {
+    /// Adds a line, or changes it. Returns whether anything is different now.
+    pub(super) fn set(&mut self, slot: u32, line: Line, revision: u64) -> bool {
+        if self
+            .lines
+            .get(&slot)
+            .is_some_and(|(_, known)| *known == line)
+        {
+            return false;
+        }
+        self.lines.insert(slot, (revision, line));
+        true
+    }
+
+    /// The lines added or changed after `revision`; all of them after revision 0.
+    pub(super) fn since(&self, revision: u64) -> Vec<Line> {
+        let newer = self
+            .lines
+            .values()
+            .filter(|(changed, _)| *changed > revision);
+        newer.map(|(_, line)| line.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::snapshot::Role;
+
+    fn line(text: &str) -> Line {
+        Line {
+            t: chrono::DateTime::UNIX_EPOCH,
+            role: Role::Caller,
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn late_words_stand_where_they_were_said() {
+        let mut transcript = Transcript::default();
+        transcript.set(1, line("the answer"), 1);
+        transcript.set(0, line("the question"), 2);
+        let texts: Vec<String> = transcript.since(0).into_iter().map(|l| l.text).collect();
+        assert_eq!(texts, ["the question", "the answer"]);
+    }
+
+    #[test]
+    fn only_what_changed_is_new() {
+        let mut transcript = Transcript::default();
+        assert!(transcript.set(0, line("a"), 1));
+        assert!(transcript.set(1, line("b"), 2));
+        assert!(
+            !transcript.set(1, line("b"), 3),
+            "the same again is no change"
+        );
+        assert!(transcript.set(0, line("a—"), 4));
+        assert_eq!(transcript.since(2), [line("a—")]);
+        assert_eq!(transcript.since(4), []);
+    }
+}

@@ -5,6 +5,7 @@ pub mod call;
 pub mod config;
 pub mod idempotency;
 pub mod phone;
+pub mod realtime;
 pub mod safety;
 pub mod secret;
 pub mod shutdown;

@@ -7,6 +7,7 @@ pub mod idempotency;
 pub mod phone;
 pub mod realtime;
 pub mod safety;
+pub mod sandbox;
 pub mod secret;
 pub mod shutdown;
 pub mod socket;

@@ -1,6 +1,7 @@
 //! Messaging for AI agents, served over MCP: text messages, and phone calls in which an AI holds
 //! the conversation.
 
+pub mod app;
 pub mod call;
 pub mod config;
 pub mod idempotency;
@@ -9,6 +10,8 @@ pub mod realtime;
 pub mod safety;
 pub mod sandbox;
 pub mod secret;
+pub mod server;
 pub mod shutdown;
+pub mod sms;
 pub mod socket;
 pub mod twilio;

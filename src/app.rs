@@ -1,0 +1,259 @@
+//! Puts the parts together, as the configuration wants them, once at start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::switchboard::Switchboard;
+use crate::config::{Config, ConfigError, Sandboxed, Twilio, Values};
+use crate::safety::budget::{Budget, Limits};
+use crate::safety::destination::Destinations;
+use crate::sandbox::{Options, Sandbox};
+use crate::server;
+use crate::sms::Messenger;
+use crate::twilio::rest::{Account, Client};
+
+/// What the tools work with.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Text messages, if a Twilio account is set up.
+    pub messenger: Option<Arc<Messenger>>,
+    /// Phone calls, if a Twilio account is set up.
+    pub board: Option<Arc<Switchboard>>,
+    /// The local port of the webhook server, once it is bound.
+    pub local_port: Option<u16>,
+    /// What the user should know, for `status`.
+    pub warnings: Vec<String>,
+    /// Cancelled when the program stops: whoever waits answers at once.
+    pub stop: CancellationToken,
+    server: Option<JoinHandle<()>>,
+    /// Cancelled when the last line is hung up: Twilio is listened to until then.
+    serving: CancellationToken,
+}
+
+/// Why the embedded providers could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No port, most likely.
+    #[error("The sandbox could not be started: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl App {
+    /// Starts everything but the face: binds the webhook port if calls are configured. A port that
+    /// is taken leaves the rest working.
+    pub async fn start(config: Config, stop: CancellationToken) -> Arc<Self> {
+        let calls = config.twilio.is_some() && config.voice_missing_settings().is_empty();
+        let address = SocketAddr::new(config.phone.bind, config.phone.port);
+        let listener = if calls {
+            Some(server::bind(address).await)
+        } else {
+            None
+        };
+        Self::on(config, listener, stop)
+    }
+
+    /// Checks the settings that a sandboxed start would use, without starting anything.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Config::load`].
+    pub fn check_sandboxed(values: &Values) -> Result<(), ConfigError> {
+        let nothing = Sandboxed {
+            account_sid: "AC0",
+            auth_token: "0",
+            from: "+15005550006",
+            openai_key: "0",
+            twilio_base_url: "http://127.0.0.1",
+            openai_base_url: "http://127.0.0.1",
+            public_url: None,
+        };
+        Config::for_sandbox(values, &nothing).map(|_| ())
+    }
+
+    /// The same, with the embedded providers of `options` in place of the real ones. They run until
+    /// the returned sandbox is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError`].
+    pub async fn start_sandboxed(
+        values: &Values,
+        options: Options,
+        stop: CancellationToken,
+    ) -> Result<(Arc<Self>, Sandbox), SandboxError> {
+        let sandbox = Sandbox::start(options).await?;
+        let loopback = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        let public_url = format!("http://{}", loopback.local_addr()?);
+        let config = Config::for_sandbox(
+            values,
+            &Sandboxed {
+                account_sid: sandbox.account_sid(),
+                auth_token: sandbox.auth_token(),
+                from: sandbox.from_number(),
+                openai_key: sandbox.openai_key(),
+                twilio_base_url: &sandbox.carrier_url(),
+                openai_base_url: &sandbox.model_url(),
+                public_url: Some(&public_url),
+            },
+        )?;
+        Ok((Self::on(config, Some(Ok(loopback)), stop), sandbox))
+    }
+
+    fn on(
+        config: Config,
+        listener: Option<Result<TcpListener, String>>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let config = Arc::new(config);
+        let mut app = Self {
+            messenger: None,
+            board: None,
+            local_port: None,
+            warnings: warnings(&config),
+            stop: stop.clone(),
+            server: None,
+            serving: CancellationToken::new(),
+            config: Arc::clone(&config),
+        };
+        let Some(twilio) = &config.twilio else {
+            return Arc::new(app);
+        };
+        let client = client(twilio);
+        let phone = &config.phone;
+        let destinations = Arc::new(Destinations {
+            allow: phone.allow.clone(),
+            deny: phone.deny.clone(),
+            own: twilio.from.clone(),
+            admit_unlisted: phone.admit_unlisted,
+        });
+        let budget = Arc::new(Budget::new(Limits {
+            daily: phone.max_daily,
+            daily_calls_per_number: phone.max_daily_calls_per_number,
+            daily_sms: phone.max_daily_sms,
+            concurrent: phone.max_concurrent,
+        }));
+        let (listener, missing) = match listener {
+            Some(Ok(listener)) => (Some(listener), Vec::new()),
+            Some(Err(why)) => (None, vec![why]),
+            None => (None, Vec::new()),
+        };
+        let board = Arc::new(Switchboard::new(
+            Arc::clone(&config),
+            twilio.from.clone(),
+            client.clone(),
+            Arc::clone(&destinations),
+            Arc::clone(&budget),
+            missing,
+            stop,
+        ));
+        if let (Some(listener), Some(public_url)) = (listener, &phone.public_url) {
+            app.local_port = listener.local_addr().ok().map(|address| address.port());
+            tracing::info!(port = app.local_port, "webhook server is listening");
+            let serving = server::serve(
+                listener,
+                Arc::clone(&board),
+                twilio.auth_token.clone(),
+                public_url.clone(),
+                app.serving.clone(),
+            );
+            app.server = Some(tokio::spawn(serving));
+        }
+        app.messenger = Some(Arc::new(Messenger::new(
+            client,
+            twilio.from.clone(),
+            destinations,
+            budget,
+            config.unchecked_cost(),
+        )));
+        app.board = Some(board);
+        Arc::new(app)
+    }
+
+    /// Hangs up whatever is live, lets messages under way arrive, and stops the server, all in no
+    /// more than `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.stop.cancel();
+        let calls = async {
+            if let Some(board) = &self.board {
+                board.shut_down(patience).await;
+            }
+        };
+        let messages = async {
+            if let Some(messenger) = &self.messenger {
+                messenger.shut_down(patience).await;
+            }
+        };
+        tokio::join!(calls, messages);
+        // The server was up meanwhile: Twilio's callbacks tell that a line is over.
+        self.serving.cancel();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+/// A client of the configured account.
+pub(crate) fn client(twilio: &Twilio) -> Client {
+    Client::new(Account {
+        account_sid: twilio.account_sid.clone(),
+        auth_token: twilio.auth_token.clone(),
+        api_key: twilio.api_key.clone(),
+        base_url: twilio.base_url.clone(),
+    })
+}
+
+/// What the user should know about the configuration.
+fn warnings(config: &Config) -> Vec<String> {
+    let placeholders = config.placeholders.iter().map(|name| {
+        format!(
+            "{name} arrived as an unexpanded placeholder and counts as unset: define it where the \
+             host is started."
+        )
+    });
+    let phone = &config.phone;
+    let nobody = config.twilio.is_some() && phone.allow.is_empty() && !phone.admit_unlisted;
+    let nobody = nobody.then(|| {
+        "OPENAGENT_PHONE_ALLOW_PREFIXES is empty, so no number may be called or written to.".into()
+    });
+    placeholders
+        .chain(unsupported(config))
+        .chain(nobody)
+        .collect()
+}
+
+/// Settings that ask for something this version does not do.
+pub(crate) fn unsupported(config: &Config) -> Vec<String> {
+    let phone = &config.phone;
+    let later = [
+        (
+            "OPENAGENT_PHONE_DB",
+            phone.db.is_some(),
+            "calls and limits are kept in memory only",
+        ),
+        (
+            "OPENAGENT_PHONE_METRICS",
+            phone.metrics.is_some(),
+            "no metrics are served",
+        ),
+        (
+            "OPENAGENT_PHONE_PRICES",
+            phone.prices.is_some(),
+            "no costs are computed",
+        ),
+    ];
+    let set = later.into_iter().filter(|(_, set, _)| *set);
+    set.map(|(name, _, instead)| {
+        format!("{name} is set, but this version does not support it yet: {instead}.")
+    })
+    .collect()
+}

@@ -1,0 +1,449 @@
+//! The driver: one task a call, which connects the bridge to its sockets, its timers and its record.
+//! It decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws;
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_tungstenite::tungstenite;
+
+use super::bridge::Bridge;
+use super::bridge::event::{
+    CarrierEvent, Change, Command, End, ErrorKind, Input, ModelEvent, Output, ToCarrier, ToModel,
+};
+use super::session::Session;
+use crate::realtime::debrief::{self, Answer};
+use crate::realtime::event::{self as model_wire, Parsed};
+use crate::realtime::setup::Setup;
+use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket};
+use crate::socket::Socket;
+use crate::twilio::frame::{self as carrier_wire, Frame};
+
+/// How long the model may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Both peers send something at least this often (Twilio 50 frames a second, the model a ping every
+/// 20 s). One that was silent for two of these is gone, whatever TCP believes.
+const PULSE: Duration = Duration::from_secs(30);
+
+/// The same for the carrier alone: its stream never rests.
+const CARRIER_PULSE: Duration = Duration::from_secs(5);
+
+/// How long closing a socket politely may take.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Malformed messages in one call that are logged; the rest are counted.
+const MALFORMED_LOGGED: u32 = 3;
+
+/// A media stream that has shown its token.
+#[derive(Debug)]
+pub struct CarrierStream {
+    /// The websocket.
+    pub socket: Socket<ws::WebSocket>,
+    /// Twilio's id of the stream (MZ…), which every frame to it names.
+    pub stream_sid: String,
+}
+
+/// What a session tells its driver.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// The carrier has connected a stream.
+    Attach(Box<CarrierStream>),
+    /// End the call.
+    End(End),
+}
+
+/// See the module.
+pub(super) struct Driver {
+    session: Arc<Session>,
+    bridge: Bridge,
+    setup: Setup,
+    orders: mpsc::Receiver<Order>,
+    /// Told once: the model has accepted its configuration, or why the call cannot be.
+    ready: Option<oneshot::Sender<Result<(), String>>>,
+    carrier: Option<CarrierStream>,
+    model: Option<ModelSocket>,
+    /// What the bridge wants to tell the model before there is a socket.
+    unsent: Vec<ToModel>,
+    began: Instant,
+    began_at: DateTime<Utc>,
+    /// Outgoing messages are cut from this buffer, so that a frame costs no allocation of its own.
+    buffer: BytesMut,
+    malformed: u32,
+    carrier_heard: bool,
+    model_heard: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        session: Arc<Session>,
+        bridge: Bridge,
+        setup: Setup,
+        orders: mpsc::Receiver<Order>,
+        ready: oneshot::Sender<Result<(), String>>,
+    ) -> Self {
+        Self {
+            session,
+            bridge,
+            setup,
+            orders,
+            ready: Some(ready),
+            carrier: None,
+            model: None,
+            unsent: Vec::new(),
+            began: Instant::now(),
+            began_at: Utc::now(),
+            buffer: BytesMut::new(),
+            malformed: 0,
+            carrier_heard: false,
+            model_heard: false,
+        }
+    }
+
+    /// Runs the call until the bridge wants the line hung up, and says why. `connect` opens the
+    /// model's socket.
+    pub(super) async fn run(
+        &mut self,
+        connect: impl Future<Output = Result<ModelSocket, ConnectError>>,
+    ) -> End {
+        let connect = tokio::time::timeout(CONNECT, connect);
+        tokio::pin!(connect);
+        let mut connecting = true;
+        let mut deadline = self.began + Duration::from_secs(86_400);
+        let timer = tokio::time::sleep_until(deadline);
+        tokio::pin!(timer);
+        let mut model_pulse = tokio::time::interval_at(self.began + PULSE, PULSE);
+        model_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut carrier_pulse = tokio::time::interval_at(self.began + CARRIER_PULSE, CARRIER_PULSE);
+        carrier_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Some(end) = self.drain() {
+                let why = end
+                    .error()
+                    .unwrap_or("the call was ended before it was placed");
+                self.answer_ready(Err(why.to_owned()));
+                return end;
+            }
+            // Resetting a timer costs more than comparing it, and most frames move no deadline.
+            if let Some(next) = self.bridge.deadline().map(|at| self.began + at)
+                && next != deadline
+            {
+                deadline = next;
+                timer.as_mut().reset(deadline);
+            }
+            let due = self.bridge.deadline().is_some();
+            tokio::select! {
+                order = self.orders.recv() => self.order(order),
+                opened = &mut connect, if connecting => {
+                    connecting = false;
+                    self.connected(opened.unwrap_or_else(|_| Err(ConnectError::Unreachable("no answer in 10 s".into()))));
+                }
+                message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
+                message = recv_model(&mut self.model) => self.model_message(message),
+                () = &mut timer, if due => self.input(Input::Tick),
+                _ = carrier_pulse.tick() => {
+                    if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
+                        tracing::warn!("the carrier's stream fell silent");
+                        self.carrier_gone();
+                    }
+                }
+                _ = model_pulse.tick() => {
+                    if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
+                        self.lost("The voice model fell silent: nothing came from it for half a minute.");
+                    }
+                }
+            }
+        }
+    }
+
+    /// After the end: waits for words of the callee that are still on their way, and has the model
+    /// judge a call that it did not end itself. There is no timeout in here.
+    pub(super) async fn aftermath(&mut self) {
+        let mut verdict_due = self.session.call.needs_debriefing() && self.ask_for_verdict();
+        while verdict_due || self.bridge.awaits_words() {
+            let Some(socket) = &mut self.model else {
+                return;
+            };
+            let Some(Ok(message)) = socket.recv().await else {
+                return;
+            };
+            let ModelMessage::Text(text) = message else {
+                continue;
+            };
+            let text = Bytes::from(text);
+            match debrief::read(&text) {
+                Answer::Verdict(summary, outcome) => {
+                    self.session.call.refine(summary, outcome);
+                    verdict_due = false;
+                }
+                Answer::None => verdict_due = false,
+                Answer::NotYet => self.late_words(&text),
+            }
+        }
+    }
+
+    fn ask_for_verdict(&mut self) -> bool {
+        let Some(socket) = &mut self.model else {
+            return false;
+        };
+        let mut sent = Ok(());
+        debrief::ask(self.bridge.is_responding(), |text| {
+            if let Ok(text) = tungstenite::Utf8Bytes::try_from(text.freeze()) {
+                sent = socket.send(ModelMessage::Text(text));
+            }
+        });
+        sent.is_ok()
+    }
+
+    fn late_words(&mut self, text: &Bytes) {
+        let change = match model_wire::parse(text) {
+            Ok(Parsed::Event(event)) => self.bridge.late_words(&event),
+            _ => None,
+        };
+        if let Some(change) = change {
+            self.publish(change);
+        }
+    }
+
+    /// Closes the model's socket, politely but not for long.
+    pub(super) async fn close_model(&mut self) {
+        if let Some(socket) = &mut self.model {
+            let _ = tokio::time::timeout(GOODBYE, socket.close()).await;
+        }
+        self.model = None;
+    }
+
+    /// Closes the carrier's stream likewise.
+    pub(super) async fn close_carrier(&mut self) {
+        if let Some(stream) = &mut self.carrier {
+            let _ = tokio::time::timeout(GOODBYE, stream.socket.close()).await;
+        }
+        self.carrier = None;
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.bridge.handle(self.began.elapsed(), input);
+    }
+
+    fn lost(&mut self, why: &str) {
+        self.model = None;
+        self.input(Input::Model(ModelEvent::Lost { why }));
+    }
+
+    fn carrier_gone(&mut self) {
+        self.carrier = None;
+        self.input(Input::Carrier(CarrierEvent::Detached));
+    }
+
+    fn answer_ready(&mut self, answer: Result<(), String>) {
+        if let Some(ready) = self.ready.take() {
+            let _ = ready.send(answer);
+        }
+    }
+
+    fn order(&mut self, order: Option<Order>) {
+        match order {
+            Some(Order::Attach(stream)) => {
+                tracing::debug!(stream = %stream.stream_sid, "carrier stream attached");
+                self.carrier = Some(*stream);
+                self.carrier_heard = true;
+                self.input(Input::Carrier(CarrierEvent::Attached));
+            }
+            Some(Order::End(end)) => self.input(Input::Command(Command::End(end))),
+            // The session outlives its driver; if it does not, nobody is left to talk for.
+            None => self.input(Input::Command(Command::End(End::Shutdown))),
+        }
+    }
+
+    fn connected(&mut self, opened: Result<ModelSocket, ConnectError>) {
+        match opened {
+            Ok(socket) => {
+                self.model = Some(socket);
+                self.model_heard = true;
+                for message in std::mem::take(&mut self.unsent) {
+                    self.send_to_model(&message);
+                }
+            }
+            Err(error) => self.lost(&error.to_string()),
+        }
+    }
+
+    fn carrier_message(&mut self, message: Option<Result<ws::Message, axum::Error>>) {
+        self.carrier_heard = true;
+        match message {
+            Some(Ok(ws::Message::Text(text))) => {
+                let text = Bytes::from(text);
+                match carrier_wire::parse(&text) {
+                    Ok(Frame::Event(event)) => {
+                        let gone = event == CarrierEvent::Detached;
+                        self.input(Input::Carrier(event));
+                        if gone {
+                            self.carrier = None;
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.count_malformed("carrier", &error),
+                }
+            }
+            Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => {}
+            Some(Ok(ws::Message::Binary(_))) => self.count_malformed("carrier", &"a binary frame"),
+            Some(Ok(ws::Message::Close(_))) | None => self.carrier_gone(),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "carrier stream broke");
+                self.carrier_gone();
+            }
+        }
+    }
+
+    fn model_message(&mut self, message: Option<Result<ModelMessage, tungstenite::Error>>) {
+        self.model_heard = true;
+        match message {
+            Some(Ok(ModelMessage::Text(text))) => self.model_text(&Bytes::from(text)),
+            Some(Ok(ModelMessage::Binary(_))) => self.count_malformed("model", &"a binary frame"),
+            Some(Ok(ModelMessage::Close(Some(frame)))) => {
+                self.lost(&format!(
+                    "The voice model closed the connection ({}: {}).",
+                    u16::from(frame.code),
+                    frame.reason
+                ));
+            }
+            Some(Ok(ModelMessage::Close(None))) | None => {
+                self.lost("The voice model closed the connection.");
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => self.lost(&format!(
+                "The connection to the voice model broke: {error}."
+            )),
+        }
+    }
+
+    fn model_text(&mut self, text: &Bytes) {
+        match model_wire::parse(text) {
+            Ok(Parsed::Event(event)) => {
+                if event == ModelEvent::Configured {
+                    self.answer_ready(Ok(()));
+                }
+                if let ModelEvent::Error {
+                    about,
+                    kind,
+                    message,
+                } = &event
+                {
+                    // The model's words may quote what was said: not at info.
+                    tracing::warn!(?about, ?kind, "the voice model refused something");
+                    tracing::debug!(%message, harmless = *kind == ErrorKind::Harmless, "its words");
+                }
+                self.input(Input::Model(event));
+            }
+            Ok(Parsed::Ignored) => {}
+            Err(error) => self.count_malformed("model", &error),
+        }
+    }
+
+    fn count_malformed(&mut self, whose: &str, what: &dyn std::fmt::Display) {
+        self.malformed += 1;
+        if self.malformed <= MALFORMED_LOGGED {
+            tracing::warn!(whose, %what, count = self.malformed, "malformed message ignored");
+        }
+    }
+
+    /// Carries out what the bridge wants; returns why the call is over, once it is.
+    fn drain(&mut self) -> Option<End> {
+        while let Some(output) = self.bridge.poll() {
+            match output {
+                Output::Carrier(to) => self.send_to_carrier(&to),
+                Output::Model(to) => self.send_to_model(&to),
+                Output::Publish(change) => self.publish(change),
+                Output::HangUp(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    fn send_to_carrier(&mut self, to: &ToCarrier) {
+        let Some(stream) = &mut self.carrier else {
+            return;
+        };
+        carrier_wire::write(to, &stream.stream_sid, &mut self.buffer);
+        let Ok(text) = ws::Utf8Bytes::try_from(self.buffer.split().freeze()) else {
+            return;
+        };
+        if let Err(error) = stream.socket.send(ws::Message::Text(text)) {
+            tracing::debug!(%error, "carrier stream does not take audio");
+            let full = error.into_inner();
+            let full = full.downcast_ref::<tungstenite::Error>();
+            if let Some(tungstenite::Error::WriteBufferFull(_)) = full {
+                let why = "The carrier's stream did not take the agent's audio: the connection to Twilio is too slow.";
+                self.input(Input::Command(Command::End(End::Failed(why.into()))));
+            } else {
+                self.carrier_gone();
+            }
+        }
+    }
+
+    fn send_to_model(&mut self, to: &ToModel) {
+        let Some(socket) = &mut self.model else {
+            self.unsent.push(to.clone());
+            return;
+        };
+        model_wire::write(to, &self.setup, &mut self.buffer);
+        let Ok(text) = tungstenite::Utf8Bytes::try_from(self.buffer.split().freeze()) else {
+            return;
+        };
+        match socket.send(ModelMessage::Text(text)) {
+            Ok(()) => {}
+            Err(tungstenite::Error::WriteBufferFull(_)) => {
+                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.");
+            }
+            Err(error) => self.lost(&format!(
+                "The connection to the voice model broke: {error}."
+            )),
+        }
+    }
+
+    fn publish(&mut self, change: Change) {
+        match &change {
+            Change::GapFilled(gap) => {
+                tracing::debug!(?gap, "gap in the callee's audio filled with silence");
+            }
+            Change::FirstWord(latency) => tracing::debug!(?latency, "first word"),
+            Change::TurnLatency(latency) => tracing::debug!(?latency, "turn"),
+            Change::Disclosed => tracing::debug!("disclosure heard"),
+            Change::Line { slot, .. } => tracing::debug!(slot, "transcript line"),
+            Change::Note(_) => tracing::debug!("note"),
+            Change::Verdict { outcome, .. } => tracing::debug!(?outcome, "the model ends the call"),
+            Change::CalleeSpoke => {}
+            Change::VerdictWithdrawn => tracing::debug!("the callee keeps the line"),
+            Change::EarlyAudioDropped(lost) => {
+                tracing::warn!(
+                    ?lost,
+                    "the model was not ready for the callee's first words"
+                );
+            }
+        }
+        self.session.call.apply(change, self.began_at, Utc::now());
+    }
+}
+
+/// Waits for ever while there is no stream: the select then waits for the others.
+async fn recv_carrier(
+    carrier: &mut Option<CarrierStream>,
+) -> Option<Result<ws::Message, axum::Error>> {
+    match carrier {
+        Some(stream) => stream.socket.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn recv_model(
+    model: &mut Option<ModelSocket>,
+) -> Option<Result<ModelMessage, tungstenite::Error>> {
+    match model {
+        Some(socket) => socket.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,132 @@
+//! All calls of this process: the live ones, and the finished ones of the last day or more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::session::Session;
+
+/// Finished calls are kept at least this long, hours.
+const KEPT_HOURS: i64 = 24;
+
+/// Beyond this number of finished calls, the oldest may go even before that. A day of calls at the
+/// default limits is far below it.
+const KEPT: usize = 5_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Registry {
+    calls: Mutex<HashMap<Uuid, Arc<Session>>>,
+}
+
+impl Registry {
+    fn calls(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Session>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a call, and lets go of finished ones that are old enough.
+    pub fn insert(&self, session: Arc<Session>, now: DateTime<Utc>) {
+        let mut calls = self.calls();
+        let old = now - chrono::Duration::hours(KEPT_HOURS);
+        calls.retain(|_, known| known.call.ended_at().is_none_or(|ended| ended > old));
+        let finished = calls
+            .values()
+            .filter_map(|known| Some((known.call.ended_at()?, known.call.id)));
+        let (count, oldest) = finished.fold((0, None), |(count, oldest), this| {
+            (
+                count + 1,
+                Some(oldest.map_or(this, |oldest| this.min(oldest))),
+            )
+        });
+        if count >= KEPT
+            && let Some((_, id)) = oldest
+        {
+            calls.remove(&id);
+        }
+        calls.insert(session.call.id, session);
+    }
+
+    /// Takes a call out that was never dialled.
+    pub fn remove(&self, id: Uuid) {
+        self.calls().remove(&id);
+    }
+
+    /// The call with this id.
+    pub fn get(&self, id: Uuid) -> Option<Arc<Session>> {
+        self.calls().get(&id).cloned()
+    }
+
+    /// The calls that have not ended.
+    pub fn live(&self) -> Vec<Arc<Session>> {
+        self.calls()
+            .values()
+            .filter(|session| !session.call.is_final())
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::bridge::event::End;
+    use crate::call::language::Language;
+    use crate::call::record::Brief;
+    use crate::phone::E164;
+    use crate::safety::budget::{Budget, Limits};
+    use std::time::Duration;
+
+    fn call(hour: i64) -> Arc<Session> {
+        let number = E164::parse("+15005550006").unwrap();
+        let minute = Duration::from_secs(60);
+        let limits = Limits {
+            daily: minute,
+            daily_calls_per_number: 1,
+            daily_sms: 1,
+            concurrent: 1,
+        };
+        let reservation = Budget::new(limits)
+            .reserve_call(&number, minute, at(hour))
+            .unwrap();
+        let brief = Brief {
+            to: number.clone(),
+            from: number,
+            mission: String::new(),
+            language: Language::default(),
+            max_duration: minute,
+        };
+        Session::new(brief, reservation, at(hour)).0
+    }
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + hour * 3_600, 0).unwrap()
+    }
+
+    #[test]
+    fn finished_calls_stay_for_a_day_and_live_ones_for_ever() {
+        let registry = Registry::default();
+        let (live, done) = (call(0), call(0));
+        registry.insert(live.clone(), at(0));
+        registry.insert(done.clone(), at(0));
+        done.call.finish(&End::Busy, at(1));
+        registry.insert(call(24), at(24));
+        assert!(registry.get(done.call.id).is_some());
+        registry.insert(call(26), at(26));
+        assert!(registry.get(done.call.id).is_none());
+        assert!(registry.get(live.call.id).is_some());
+        assert_eq!(registry.live().len(), 3);
+    }
+
+    #[test]
+    fn the_number_of_finished_calls_is_bounded() {
+        let registry = Registry::default();
+        for _ in 0..KEPT + 10 {
+            let call = call(0);
+            registry.insert(call.clone(), at(0));
+            call.call.finish(&End::Busy, at(0));
+        }
+        assert_eq!(registry.calls().len(), KEPT);
+    }
+}

@@ -1,0 +1,260 @@
+//! The switchboard: places calls, passes on what Twilio reports about them, and ends them.
+//!
+//! - [`place`]: the only place that dials.
+//! - [`report`]: Twilio's webhooks and media streams.
+
+mod place;
+mod report;
+
+pub use self::place::{Order, PlaceError};
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use chrono::Utc;
+use futures_util::FutureExt as _;
+use rustls::ClientConfig;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::bridge::event::End;
+use super::disclosure;
+use super::drive::Driver;
+use super::record::Call;
+use super::registry::Registry;
+use super::session::{Dial, Session};
+use crate::config::{Config, PublicUrl};
+use crate::idempotency::Keys;
+use crate::phone::E164;
+use crate::realtime::socket::{self, ConnectError, ModelSocket};
+use crate::safety::budget::Budget;
+use crate::safety::destination::Destinations;
+use crate::secret::Secret;
+use crate::twilio::rest::Client;
+use crate::twilio::twiml;
+
+/// Hanging up can do no harm twice, so it is tried this often.
+const HANG_UP_ATTEMPTS: u32 = 3;
+
+/// Between two attempts to hang up.
+const HANG_UP_PAUSE: Duration = Duration::from_millis(300);
+
+/// How long the apology of the carrier's voice may take before we hang up ourselves.
+const APOLOGY: Duration = Duration::from_secs(12);
+
+/// How long the model may think about a call that is over.
+const AFTERMATH: Duration = Duration::from_secs(5);
+
+/// What only calls need, once it is all there.
+#[derive(Debug)]
+struct VoiceLine {
+    public_url: PublicUrl,
+    openai_key: Secret,
+    tls: OnceLock<Arc<ClientConfig>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Switchboard {
+    config: Arc<Config>,
+    from: E164,
+    twilio: Client,
+    destinations: Arc<Destinations>,
+    budget: Arc<Budget>,
+    registry: Registry,
+    keys: Keys<Arc<Session>>,
+    line: Result<VoiceLine, Vec<String>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Switchboard {
+    /// A switchboard for the account of `config`. `missing` names what else keeps calls from being
+    /// placed, such as a webhook port that is taken.
+    pub fn new(
+        config: Arc<Config>,
+        from: E164,
+        twilio: Client,
+        destinations: Arc<Destinations>,
+        budget: Arc<Budget>,
+        mut missing: Vec<String>,
+        stop: CancellationToken,
+    ) -> Self {
+        missing.extend(
+            config
+                .voice_missing_settings()
+                .iter()
+                .map(|name| format!("{name} is not set")),
+        );
+        missing.extend(config.unsupported_limits());
+        let line = match (&config.phone.public_url, &config.openai.api_key) {
+            (Some(public_url), Some(openai_key)) if missing.is_empty() => Ok(VoiceLine {
+                public_url: public_url.clone(),
+                openai_key: openai_key.clone(),
+                tls: OnceLock::new(),
+            }),
+            _ => Err(missing),
+        };
+        Self {
+            config,
+            from,
+            twilio,
+            destinations,
+            budget,
+            registry: Registry::default(),
+            keys: Keys::default(),
+            line,
+            tasks: TaskTracker::new(),
+            stop,
+        }
+    }
+
+    /// What keeps calls from being placed; empty if nothing does.
+    pub fn missing(&self) -> &[String] {
+        self.line.as_ref().err().map_or(&[], Vec::as_slice)
+    }
+
+    /// The account of the day.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The session with this id.
+    pub fn session(&self, id: Uuid) -> Option<Arc<Session>> {
+        self.registry.get(id)
+    }
+
+    /// The life of a call, from before it is dialled to after it is hung up.
+    async fn run(self: Arc<Self>, session: Arc<Session>, mut driver: Driver) {
+        let connect = self.connect_model();
+        // A bug in one call must neither leave its line open nor touch another call.
+        let running = Box::pin(AssertUnwindSafe(driver.run(connect)).catch_unwind());
+        let ended = running.await;
+        let end = ended.unwrap_or_else(|_| End::Failed("An internal error ended the call.".into()));
+        // What the model still has to say about the call is welcome, but not waited for when the
+        // program stops. Nothing that goes wrong in it may keep the line from being hung up.
+        let model = async {
+            let aftermath = AssertUnwindSafe(driver.aftermath()).catch_unwind();
+            tokio::select! {
+                _ = tokio::time::timeout(AFTERMATH, aftermath) => {}
+                () = self.stop.cancelled() => {}
+            }
+            driver.close_model().await;
+        };
+        // In this order: the call is final before the model is asked.
+        tokio::join!(self.conclude(&session, &end), model);
+        // Last: a stream that we close sends Twilio on to what follows in its TwiML.
+        driver.close_carrier().await;
+    }
+
+    async fn connect_model(&self) -> Result<ModelSocket, ConnectError> {
+        let Ok(line) = &self.line else {
+            return Err(ConnectError::Unreachable("calls are not configured".into()));
+        };
+        let url = self.config.openai.realtime_url();
+        let tls = match url.scheme() {
+            "wss" => Some(self.tls(line).await?),
+            _ => None,
+        };
+        socket::connect(&url, &line.openai_key, tls).await
+    }
+
+    async fn tls(&self, line: &VoiceLine) -> Result<Arc<ClientConfig>, ConnectError> {
+        if let Some(tls) = line.tls.get() {
+            return Ok(Arc::clone(tls));
+        }
+        // Reading the system's certificates blocks for tens of milliseconds.
+        let made = tokio::task::spawn_blocking(socket::tls).await;
+        let made = made
+            .map_err(|error| error.to_string())
+            .and_then(|tls| tls.map_err(|error| error.to_string()));
+        let made = made.map_err(|why| ConnectError::Unreachable(format!("no TLS: {why}")))?;
+        Ok(Arc::clone(line.tls.get_or_init(|| made)))
+    }
+
+    /// Makes an end final, gives back what the call did not use, and hangs up.
+    async fn conclude(&self, session: &Session, end: &End) {
+        let (call, now) = (&session.call, Utc::now());
+        if session.dial() == Dial::Pending {
+            // It ended while it was being dialled. Whether there is a line comes out in a moment.
+            call.finish(end, now);
+            session.wait_dialled().await;
+        }
+        // A call of which nobody knows whether it was dialled may run to its limit.
+        let used = match session.dial() {
+            Dial::Unknown => call.brief.max_duration,
+            _ => call.duration(now),
+        };
+        // Before anybody hears of the end, so that whoever does can place the next call.
+        self.budget.settle(&session.reservation, used);
+        call.finish(end, now);
+        tracing::info!(call = %call.id, status = ?call.status(), seconds = used.as_secs(), "call ended");
+        let Some(sid) = call.twilio_sid().filter(|_| call.line_may_be_open()) else {
+            return;
+        };
+        if call.owes_apology() && !self.stop.is_cancelled() {
+            self.apologise(call, &sid).await;
+        }
+        if call.line_may_be_open() {
+            self.hang_up_line(&sid).await;
+        }
+    }
+
+    /// The callee hears from the carrier's own voice why nobody speaks any more.
+    async fn apologise(&self, call: &Call, sid: &str) {
+        let twiml = apology(call);
+        if let Err(error) = self.twilio.redirect_call(sid, &twiml).await {
+            tracing::warn!(%error, "could not apologise to the callee");
+            return;
+        }
+        tokio::select! {
+            () = call.wait_line_over() => {}
+            () = tokio::time::sleep(APOLOGY) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn hang_up_line(&self, sid: &str) {
+        for attempt in 1..=HANG_UP_ATTEMPTS {
+            match self.twilio.hang_up(sid).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "could not hang up; Twilio's own time limit still holds");
+                }
+            }
+            tokio::time::sleep(HANG_UP_PAUSE * attempt).await;
+        }
+    }
+
+    /// Ends a call on behalf of the host, and waits until that is certain.
+    pub async fn hang_up(&self, session: &Session) {
+        session.end(End::HostHungUp);
+        let mut watch = session.call.watch();
+        let _ = watch.wait_for(|revisions| revisions.is_final).await;
+    }
+
+    /// Hangs every live call up, all at once, and waits for it no longer than `patience`.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.stop.cancel();
+        for session in self.registry.live() {
+            session.end(End::Shutdown);
+        }
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "stopping before every call was confirmed as hung up; Twilio's time limit still holds"
+            );
+        }
+    }
+}
+
+/// What the carrier's own voice says to a callee whose model is gone, and hangs up behind it.
+fn apology(call: &Call) -> String {
+    let (sentence, language) = disclosure::apology(&call.brief.language);
+    twiml::say_and_hang_up(sentence, &language)
+}

@@ -1,0 +1,144 @@
+//! What Twilio reports and asks about calls.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Switchboard, apology};
+use crate::call::bridge::event::End;
+use crate::call::drive::CarrierStream;
+use crate::call::session::{Dial, Session};
+use crate::call::snapshot::Status;
+use crate::twilio::frame::Start;
+use crate::twilio::twiml;
+
+impl Switchboard {
+    /// Twilio asks what to do with a call: the answer is TwiML.
+    pub fn answer_twiml(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        call_sid: &str,
+        status: &str,
+    ) -> String {
+        let call = &session.call;
+        let (Ok(line), true) = (&self.line, call.learn_sid(call_sid)) else {
+            return twiml::hang_up();
+        };
+        if call.is_final() {
+            self.hang_up_late(session, call_sid);
+            return if call.owes_apology() {
+                apology(call)
+            } else {
+                twiml::hang_up()
+            };
+        }
+        if let Some(CallStatus::Live(status)) = CallStatus::parse(status) {
+            call.advance(status, Utc::now());
+        }
+        match session.tokens.mint(call_sid, Instant::now()) {
+            Ok(token) => twiml::connect(
+                &line.public_url.stream(),
+                &call.id.to_string(),
+                &token,
+                &line.public_url.join(&format!("twiml/{}", call.id)),
+            ),
+            Err(error) => {
+                session.end(End::Failed(format!(
+                    "The system has no randomness for a stream token: {error}"
+                )));
+                twiml::hang_up()
+            }
+        }
+    }
+
+    /// Twilio reports how a call is doing.
+    pub fn on_status(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        call_sid: &str,
+        status: &str,
+        sequence: Option<u64>,
+    ) {
+        let call = &session.call;
+        let Some(status) = CallStatus::parse(status) else {
+            tracing::debug!(call = %call.id, "unknown call status ignored");
+            return;
+        };
+        if !call.learn_sid(call_sid) {
+            tracing::warn!(call = %call.id, "status of another call ignored");
+            return;
+        }
+        // An end is an end, however late it comes; of the others, only the newest counts.
+        let is_news = call.is_news(sequence);
+        match status {
+            CallStatus::Over(end) => {
+                call.line_is_over();
+                if !call.is_final() {
+                    session.end(end);
+                }
+            }
+            CallStatus::Live(_) if call.is_final() => self.hang_up_late(session, call_sid),
+            CallStatus::Live(status) if is_news => call.advance(status, Utc::now()),
+            CallStatus::Live(_) => {}
+        }
+    }
+
+    /// A call that has ended here shows signs of life at Twilio, for instance because the answer to
+    /// our dialling was lost.
+    fn hang_up_late(self: &Arc<Self>, session: &Arc<Session>, call_sid: &str) {
+        if session.dial() != Dial::Unknown {
+            // Its end already hung it up; what arrives now was under way at that moment.
+            return;
+        }
+        let (board, sid) = (Arc::clone(self), call_sid.to_owned());
+        self.tasks
+            .spawn(async move { board.hang_up_line(&sid).await });
+    }
+
+    /// A media stream has begun: is it one that we asked for? Then this is its session.
+    pub fn admit(&self, start: &Start<'_>) -> Option<Arc<Session>> {
+        let id = Uuid::try_parse(start.call_id.as_deref()?).ok()?;
+        let session = self.registry.get(id)?;
+        let token = start.token.as_deref()?;
+        session
+            .tokens
+            .spend(token, &start.call_sid, Instant::now())
+            .ok()?;
+        (!session.call.is_final()).then_some(session)
+    }
+
+    /// Connects an admitted stream to its conversation.
+    pub fn attach(&self, session: &Arc<Session>, stream: CarrierStream) {
+        session.call.advance(Status::InProgress, Utc::now());
+        if !session.attach(stream) {
+            tracing::debug!(call = %session.call.id, "stream of a call that is over");
+        }
+    }
+}
+
+/// Twilio's `CallStatus`, in our words.
+enum CallStatus {
+    Live(Status),
+    Over(End),
+}
+
+impl CallStatus {
+    /// `None` for a status that Twilio invents tomorrow.
+    fn parse(status: &str) -> Option<Self> {
+        Some(match status {
+            "queued" | "initiated" => Self::Live(Status::Initiated),
+            "ringing" => Self::Live(Status::Ringing),
+            "in-progress" | "answered" => Self::Live(Status::InProgress),
+            "completed" => Self::Over(End::CalleeHungUp),
+            "busy" => Self::Over(End::Busy),
+            "no-answer" => Self::Over(End::NoAnswer),
+            "canceled" => Self::Over(End::Canceled),
+            "failed" => Self::Over(End::Failed(
+                "Twilio could not connect the call: check the number, and the call's log in the Twilio Console.".into(),
+            )),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,91 @@
+use super::*;
+
+#[tokio::test]
+async fn when_it_refuses_the_key_nobody_is_rung() {
+    let scene = Scene::start(faulty_model(patient(), ModelFault::RefusesKey)).await;
+    let error = scene.place_error(order(CALLEE)).await;
+    assert!(matches!(error, PlaceError::Model(_)), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("Nobody was called"), "{error}");
+    assert!(error.contains("API key"), "{error}");
+    assert!(scene.sandbox.requests().is_empty());
+    scene.assert_nothing_is_held();
+}
+
+#[tokio::test]
+async fn when_it_is_not_there_nobody_is_rung() {
+    let nothing = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", nothing.local_addr().unwrap());
+    drop(nothing);
+    let stage = Stage::with(&[("OPENAI_BASE_URL", &url)]).await;
+    let error = soon("the answer", stage.board().place(order(CALLEE)))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PlaceError::Model(_)), "{error}");
+    assert!(error.to_string().contains("OPENAI_BASE_URL"), "{error}");
+    assert!(stage.rest.requests().is_empty());
+    assert_eq!(stage.board().budget().in_flight(), 0);
+}
+
+#[tokio::test]
+async fn when_it_closes_in_the_middle_the_call_fails_and_is_hung_up() {
+    let callee = Callee::person(vec![
+        Step::say("Hello?"),
+        Step::WaitForAgentToFinish,
+        Step::say("Yes, what is it about?"),
+        Step::WaitForever,
+    ]);
+    let closes = ModelFault::ClosesAfter {
+        responses: 2,
+        code: 1011,
+    };
+    let scene = Scene::start(faulty_model(callee, closes)).await;
+    let session = scene.place().await;
+    let (end, line) = scene.over(&session).await;
+    assert_eq!(end.status, Status::Failed);
+    assert_eq!(end.outcome, Some(Outcome::Failure));
+    let error = end.error.as_deref().unwrap();
+    assert!(error.contains("model") && error.contains("1011"), "{error}");
+    assert!(end.disclosed_at.is_some());
+    assert_eq!(scene.hang_ups(&line.sid), 1);
+    scene.assert_no_complaints().await;
+}
+
+#[tokio::test]
+async fn when_it_never_speaks_the_call_fails_and_is_hung_up() {
+    let scene = Scene::start(faulty_model(patient(), ModelFault::StaysSilent)).await;
+    let session = scene.place().await;
+    let (end, line) = scene.over(&session).await;
+    assert_eq!(end.status, Status::Failed);
+    assert!(end.error.as_deref().unwrap().contains("did not speak"));
+    assert!(line.heard.contains("technical problem"), "{}", line.heard);
+    assert_eq!(scene.hang_ups(&line.sid), 1);
+    scene.assert_no_complaints().await;
+}
+
+#[tokio::test]
+async fn when_it_never_confirms_its_configuration_the_call_fails_and_is_hung_up() {
+    let scene = Scene::start(faulty_model(patient(), ModelFault::NeverConfirms)).await;
+    let session = scene.place().await;
+    let (end, line) = scene.over(&session).await;
+    assert_eq!(end.status, Status::Failed);
+    assert!(end.error.is_some());
+    assert!(line.heard.contains("technical problem"), "{}", line.heard);
+    assert_eq!(scene.hang_ups(&line.sid), 1);
+    scene.assert_no_complaints().await;
+}
+#[tokio::test]
+async fn when_its_responses_fail_the_error_says_what_it_said() {
+    let scene = Scene::start(faulty_model(patient(), ModelFault::FailsResponses)).await;
+    // Whether the phone was ringing by then does not matter.
+    let error = match scene.place_order(order(CALLEE)).await {
+        Ok(session) => {
+            let (end, line) = scene.over(&session).await;
+            assert_eq!(end.status, Status::Failed);
+            assert_eq!(line.heard, "");
+            end.error.unwrap()
+        }
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("had an error while processing"), "{error}");
+}

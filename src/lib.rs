@@ -4,7 +4,11 @@
 pub mod app;
 pub mod call;
 pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod error;
 pub mod idempotency;
+pub mod mcp;
 pub mod phone;
 pub mod realtime;
 pub mod safety;

@@ -1,0 +1,109 @@
+//! The command line; everything else is in the library.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use openagent_messaging::app::App;
+use openagent_messaging::config::{Config, Values, command};
+use openagent_messaging::sandbox::Options;
+use openagent_messaging::{demo, doctor, mcp, shutdown};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The exit code for a wrong configuration or command line.
+const USAGE: u8 = 2;
+
+/// Calls are light; more threads would only cost memory.
+const THREADS: usize = 4;
+
+fn main() -> ExitCode {
+    let matches = command()
+        .mut_subcommand("demo", demo::arguments)
+        .get_matches();
+    let values = Values::new(|name| std::env::var_os(name), &matches);
+    log(values.get("RUST_LOG").unwrap_or("info"));
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(THREADS);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    let stop = CancellationToken::new();
+    let code = runtime.block_on(async {
+        let signals = shutdown::signals(stop.clone());
+        tokio::select! {
+            code = run(&matches, &values, stop.clone()) => code,
+            code = signals => ExitCode::from(code),
+        }
+    });
+    // A read of stdin that blocks must not keep the process alive.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(matches: &ArgMatches, values: &Values, stop: CancellationToken) -> ExitCode {
+    let command = matches.subcommand_name();
+    let embedded =
+        command == Some("demo") || command != Some("doctor") && matches.get_flag("sandbox");
+    if command == Some("doctor") && matches.get_flag("sandbox") {
+        let why = "doctor checks the real configuration, so it does not go with --sandbox";
+        return fail(USAGE, &why);
+    }
+    // Real credentials of the environment are not even read then.
+    if embedded && let Err(error) = App::check_sandboxed(values) {
+        return fail(USAGE, &error);
+    }
+    let done = match matches.subcommand() {
+        Some(("demo", asked)) => demo::run(asked, values, &mut std::io::stdout(), stop).await,
+        _ if embedded => serve_sandboxed(values, stop).await,
+        _ => match Config::load(values) {
+            Ok(config) if command == Some("doctor") => {
+                doctor::run(config, &mut std::io::stdout()).await
+            }
+            Ok(config) => mcp::stdio::serve(App::start(config, stop).await)
+                .await
+                .map(|()| true),
+            Err(error) => return fail(USAGE, &error),
+        },
+    };
+    match done {
+        Ok(well) => ExitCode::from(u8::from(!well)),
+        Err(error) => fail(1, &error),
+    }
+}
+
+async fn serve_sandboxed(values: &Values, stop: CancellationToken) -> Result<bool, String> {
+    // Nobody looks at the audio of a long run.
+    let options = Options {
+        keep_audio: false,
+        ..Options::default()
+    };
+    let started = App::start_sandboxed(values, options, stop).await;
+    let (app, _sandbox) = started.map_err(|error| error.to_string())?;
+    mcp::stdio::serve(app).await?;
+    Ok(true)
+}
+
+/// Logs to stderr: stdout carries MCP alone.
+fn log(filter: &str) {
+    // The MCP library shows what a host says in full at info, phone numbers and texts included.
+    let filter = format!("rmcp=warn,{filter}");
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+}
+
+fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "openagent-messaging: {error}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,363 @@
+//! `phone_call_place`, `phone_call_status`, `phone_call_hangup`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use rmcp::RoleServer;
+use rmcp::handler::server::wrapper::Json;
+use rmcp::model::ProgressNotificationParam;
+use rmcp::service::RequestContext;
+use rmcp::{tool, tool_router};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Parameters, Server, key, number, within};
+use crate::call::language::Language;
+use crate::call::record::{Call, FIRST_REVISION, Lines, Revisions, hint};
+use crate::call::session::Session;
+use crate::call::snapshot::{Snapshot, Status};
+use crate::call::switchboard::{Order, Switchboard};
+use crate::error::ToolError;
+
+/// Characters of a mission.
+const MAX_MISSION: usize = 4_000;
+
+/// Characters of the other texts of an order.
+const MAX_DETAIL: usize = 1_000;
+
+/// A wait ends by itself after this, unless another time is asked for: many hosts give a tool 60 s.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// The longest wait.
+const LONGEST_WAIT: u64 = 50;
+
+/// How often a waiting tool reports that it is alive: some hosts reset their own timer by it.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// Hanging up is certain within this time.
+const HANG_UP: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PlaceArguments {
+    /// Whom to call, in E.164 form, such as +390612345678.
+    #[schemars(regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
+    to: String,
+    /// What to achieve, with every fact the agent on the line may need: who is called, names, dates, alternatives, limits. It
+    /// cannot ask you later. 1 to 4000 characters.
+    #[schemars(length(min = 1, max = 4000))]
+    mission: String,
+    /// On whose behalf, as it is said in the first sentence, such as "Maria Rossi" or "the Rossi dental practice".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 1000))]
+    caller_identity: Option<String>,
+    /// The language of the call, a BCP 47 tag such as it-IT. Default: en-US.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    language: Option<String>,
+    /// When the mission counts as achieved, such as "a new date is confirmed".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 1000))]
+    success_criteria: Option<String>,
+    /// The call ends after this many seconds at the latest; never longer than the configured maximum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = 1))]
+    max_duration_seconds: Option<u64>,
+    /// A key of your own for this request, such as a UUID: the same key never dials twice (24 h).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 200))]
+    idempotency_key: Option<String>,
+}
+
+/// A call that was placed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Placed {
+    /// Names the call in the other tools.
+    call_id: String,
+    /// Where it stands.
+    status: Status,
+    /// Twilio's id (CA…).
+    twilio_sid: Option<String>,
+    /// The cap on its duration, as granted.
+    max_duration_seconds: u64,
+    /// Pass it as `since`.
+    revision: u64,
+    /// What to do next.
+    hint: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StatusArguments {
+    /// From `phone_call_place`.
+    call_id: String,
+    /// Wait for a change instead of returning at once.
+    #[serde(default)]
+    wait: bool,
+    /// The revision you have seen: a wait ends as soon as there is a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    since: Option<u64>,
+    /// How long to wait at most, 1 to 50 seconds. Default: 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64", range(min = 1, max = 50))]
+    timeout_seconds: Option<u64>,
+    /// What ends the wait: any change, what needs attention (a status, a question, an error, the end), or the end alone.
+    #[serde(default)]
+    wake_on: WakeOn,
+    /// Which transcript lines to return: all, those added or changed after `since`, or none.
+    #[serde(default)]
+    transcript: Transcript,
+}
+
+/// What ends a wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum WakeOn {
+    #[default]
+    Any,
+    Attention,
+    Final,
+}
+
+/// Which lines to return.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum Transcript {
+    #[default]
+    Full,
+    New,
+    None,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HangUpArguments {
+    /// From `phone_call_place`.
+    call_id: String,
+}
+
+#[tool_router(router = call_tools, vis = "pub(super)")]
+impl Server {
+    #[tool(
+        name = "phone_call_place",
+        title = "Place a phone call",
+        description = "Call a phone number and have an AI hold the conversation for the user, as briefed by `mission`. It says at \
+                       once that it is an AI and for whom it calls. Returns when the phone is being called; follow the call with \
+                       phone_call_status. Only for calls that the user has asked for, and only to numbers that the user's \
+                       configuration allows.",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = false,
+            open_world_hint = true
+        )
+    )]
+    async fn phone_call_place(
+        &self,
+        Parameters(args): Parameters<PlaceArguments>,
+    ) -> Result<Json<Placed>, ToolError> {
+        within("mission", &args.mission, MAX_MISSION)?;
+        for (name, text) in [
+            ("caller_identity", &args.caller_identity),
+            ("success_criteria", &args.success_criteria),
+        ] {
+            if let Some(text) = text {
+                within(name, text, MAX_DETAIL)?;
+            }
+        }
+        key(args.idempotency_key.as_deref())?;
+        if args
+            .max_duration_seconds
+            .is_some_and(|seconds| seconds == 0)
+        {
+            return Err(ToolError::new(
+                "max_duration_seconds must be at least 1; leave it out for the configured maximum.",
+            ));
+        }
+        let order = Order {
+            to: number(&args.to)?,
+            mission: args.mission,
+            caller_identity: args.caller_identity,
+            language: match &args.language {
+                Some(tag) => tag.parse().map_err(ToolError::new)?,
+                None => Language::default(),
+            },
+            success_criteria: args.success_criteria,
+            max_duration: args.max_duration_seconds.map(Duration::from_secs),
+            idempotency_key: args.idempotency_key,
+        };
+        let may_be_repeated = order.idempotency_key.is_some();
+        let session = self.board()?.place(order).await.map_err(ToolError::new)?;
+        let call = &session.call;
+        let snapshot = call.snapshot(Lines::None, Utc::now());
+        let placed = |status, revision, hint| Placed {
+            call_id: snapshot.call_id,
+            status,
+            twilio_sid: snapshot.twilio_sid,
+            max_duration_seconds: call.brief.max_duration.as_secs(),
+            revision,
+            hint,
+        };
+        // What happened since the call was placed, the agent learns by following it from there. A
+        // repeated request shows the first call as it stands by now.
+        Ok(Json(if may_be_repeated {
+            placed(snapshot.status, snapshot.revision, snapshot.hint)
+        } else {
+            placed(
+                Status::Initiated,
+                FIRST_REVISION,
+                hint(Status::Initiated, FIRST_REVISION),
+            )
+        }))
+    }
+
+    #[tool(
+        name = "phone_call_status",
+        title = "Follow a phone call",
+        description = "How a call stands: status, transcript, notes, and once it is over, outcome and summary. With wait: true and \
+                       since: <last revision> it returns as soon as something changes, or unchanged after timeout_seconds; \
+                       repeat it until the status is final.",
+        annotations(read_only_hint = true, open_world_hint = false)
+    )]
+    async fn phone_call_status(
+        &self,
+        Parameters(args): Parameters<StatusArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Json<Snapshot>, ToolError> {
+        let timeout = match args.timeout_seconds {
+            None => WAIT,
+            Some(seconds @ 1..=LONGEST_WAIT) => Duration::from_secs(seconds),
+            Some(_) => return Err(ToolError::new("timeout_seconds must be between 1 and 50.")),
+        };
+        let session = self.session(&args.call_id)?;
+        let call = &session.call;
+        let lines = match (args.transcript, args.since) {
+            (Transcript::None, _) => Lines::None,
+            (Transcript::New, Some(since)) => Lines::After(since),
+            // What is new depends on what was there when the wait began.
+            (Transcript::New, None) if args.wait => Lines::After(call.watch().borrow().latest),
+            (Transcript::New, None) | (Transcript::Full, _) => Lines::All,
+        };
+        if args.wait {
+            self.wait(call, args.since, args.wake_on, timeout, &context)
+                .await;
+        }
+        Ok(Json(call.snapshot(lines, Utc::now())))
+    }
+
+    #[tool(
+        name = "phone_call_hangup",
+        title = "Hang up a phone call",
+        description = "End a call now, at whatever stage it is. The agent on the line does not get to say goodbye. Returns the final \
+                       state; for a call that is over it changes nothing.",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = true,
+            open_world_hint = true
+        )
+    )]
+    async fn phone_call_hangup(
+        &self,
+        Parameters(args): Parameters<HangUpArguments>,
+    ) -> Result<Json<Snapshot>, ToolError> {
+        let session = self.session(&args.call_id)?;
+        if tokio::time::timeout(HANG_UP, self.board()?.hang_up(&session))
+            .await
+            .is_err()
+        {
+            return Err(ToolError::new(
+                "The call does not end as it should. Try once more; it ends by itself at its maximum duration.",
+            ));
+        }
+        Ok(Json(session.call.snapshot(Lines::All, Utc::now())))
+    }
+}
+
+impl Server {
+    fn board(&self) -> Result<&Arc<Switchboard>, ToolError> {
+        self.app
+            .board
+            .as_ref()
+            .ok_or_else(|| ToolError::new("Phone calls are not set up: see status."))
+    }
+
+    fn session(&self, call_id: &str) -> Result<Arc<Session>, ToolError> {
+        let unknown = || {
+            ToolError::new(format_args!(
+                "There is no call {call_id:?}. Use the call_id that phone_call_place returned; calls of an earlier run of the \
+                 server are not known any more."
+            ))
+        };
+        let id = Uuid::try_parse(call_id).map_err(|_| unknown())?;
+        self.board()?.session(id).ok_or_else(unknown)
+    }
+
+    /// Waits until the call changes in the way that is asked for; also until the time is up, the
+    /// request is cancelled, or the program stops.
+    async fn wait(
+        &self,
+        call: &Call,
+        since: Option<u64>,
+        wake_on: WakeOn,
+        timeout: Duration,
+        context: &RequestContext<RoleServer>,
+    ) {
+        let mut watch = call.watch();
+        let since = since.unwrap_or(watch.borrow().latest);
+        let woken = |now: &Revisions| {
+            now.is_final
+                || match wake_on {
+                    WakeOn::Any => now.latest > since,
+                    WakeOn::Attention => now.attention > since,
+                    WakeOn::Final => false,
+                }
+        };
+        tokio::select! {
+            () = async { drop(watch.wait_for(woken).await) } => {}
+            () = tokio::time::sleep(timeout) => {}
+            () = context.ct.cancelled() => {}
+            () = self.app.stop.cancelled() => {}
+            // A client that does not read its progress is waited for no longer than that.
+            () = report_progress(call, timeout, context) => {}
+        }
+    }
+}
+
+/// Tells the client now and then that the wait goes on, if it asked to be told. Never ends.
+async fn report_progress(call: &Call, timeout: Duration, context: &RequestContext<RoleServer>) {
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval_at(started + PROGRESS, PROGRESS);
+    loop {
+        ticks.tick().await;
+        report(call, started, timeout, context).await;
+    }
+}
+
+async fn report(
+    call: &Call,
+    started: Instant,
+    timeout: Duration,
+    context: &RequestContext<RoleServer>,
+) {
+    let Some(token) = context.meta.get_progress_token() else {
+        return;
+    };
+    let mut progress =
+        ProgressNotificationParam::new(token, started.elapsed().as_secs_f64().round());
+    progress.total = Some(timeout.as_secs_f64());
+    let seconds = call.duration(Utc::now()).as_secs();
+    progress.message = Some(match call.status() {
+        Status::InProgress => format!("in conversation for {seconds} s"),
+        _ => "calling".to_owned(),
+    });
+    if let Err(error) = context.peer.notify_progress(progress).await {
+        tracing::debug!(%error, "progress not delivered");
+    }
+}

@@ -1,0 +1,190 @@
+//! `status`: which channels are set up, what is missing, and what is left of today's limits.
+
+use chrono::Utc;
+use rmcp::handler::server::wrapper::Json;
+use rmcp::{tool, tool_router};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{NoArguments, Parameters, Server};
+use crate::error::ToolError;
+use crate::phone::Prefix;
+
+/// All channels.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Status {
+    /// Telegram.
+    telegram: Channel,
+    /// Discord.
+    discord: Channel,
+    /// WhatsApp.
+    whatsapp: Channel,
+    /// SMS and phone calls.
+    phone: Phone,
+}
+
+/// A channel without details.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Channel {
+    /// Its tools can be used.
+    enabled: bool,
+    /// Their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>")]
+    tools: Option<Vec<String>>,
+    /// What the user must do to enable it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    how_to_enable: Option<String>,
+}
+
+/// SMS and phone calls.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Phone {
+    #[serde(flatten)]
+    channel: Channel,
+    #[serde(flatten)]
+    #[schemars(with = "PhoneDetails")]
+    details: Option<PhoneDetails>,
+}
+
+/// The state of an enabled phone channel.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(extend("required" = []))]
+struct PhoneDetails {
+    /// The account's number.
+    from_number: String,
+    /// Calls can be placed; SMS do not need this.
+    voice_ready: bool,
+    /// What calls still need.
+    voice_missing: Vec<String>,
+    /// Where Twilio reaches this server; null if that is not set.
+    public_url: Option<String>,
+    /// The port it listens on; null if it does not.
+    local_port: Option<u16>,
+    /// Prefixes that may be called and written to; none means nobody.
+    allow_prefixes: Vec<String>,
+    /// The cap of a single call.
+    max_call_duration_seconds: u64,
+    /// The cap of calls in flight.
+    max_concurrent_calls: usize,
+    /// Calls in flight.
+    active_calls: usize,
+    /// Call time used or reserved today (UTC).
+    daily_seconds_used: u64,
+    /// The cap of it.
+    daily_seconds_cap: u64,
+    /// The voice model.
+    realtime_model: String,
+    /// Its voice.
+    realtime_voice: String,
+    /// What the user should know.
+    warnings: Vec<String>,
+}
+
+#[tool_router(router = status_tools, vis = "pub(super)")]
+impl Server {
+    #[tool(
+        name = "status",
+        title = "Messaging status",
+        description = "Which messaging channels are set up, their tools, what is missing (with the setting to change), which \
+                       phone numbers may be reached, and what is left of today's limits. Use it first, and when a tool is \
+                       missing or refuses.",
+        annotations(read_only_hint = true, open_world_hint = false)
+    )]
+    async fn status(&self, _: Parameters<NoArguments>) -> Result<Json<Status>, ToolError> {
+        let off = |set: bool, how: &str| Channel {
+            enabled: false,
+            tools: None,
+            how_to_enable: Some(if set {
+                "It is configured, but this version does not have its tools yet.".to_owned()
+            } else {
+                how.to_owned()
+            }),
+        };
+        let channels = &self.app.config.channels;
+        Ok(Json(Status {
+            telegram: off(
+                channels.telegram.is_some(),
+                "Set TELEGRAM_BOT_TOKEN (from @BotFather).",
+            ),
+            discord: off(
+                channels.discord.is_some(),
+                "Set DISCORD_BOT_TOKEN (Discord developer portal, Bot).",
+            ),
+            whatsapp: off(
+                channels.green.is_some(),
+                "Set GREEN_API_ID and GREEN_API_TOKEN (green-api.com).",
+            ),
+            phone: self.phone(),
+        }))
+    }
+}
+
+impl Server {
+    /// Names settings; those that a host forgot to fill in are marked.
+    fn named(&self, settings: &[&'static str]) -> String {
+        let placeholders = &self.app.config.placeholders;
+        let named = settings.iter().map(|name| {
+            let mark = if placeholders.contains(name) {
+                " (arrived as an unexpanded placeholder)"
+            } else {
+                ""
+            };
+            format!("{name}{mark}")
+        });
+        named.collect::<Vec<_>>().join(", ")
+    }
+
+    fn phone(&self) -> Phone {
+        let Some((board, messenger)) = self.app.board.as_ref().zip(self.app.messenger.as_ref())
+        else {
+            let missing = self.named(&self.app.config.twilio_missing());
+            return Phone {
+                channel: Channel {
+                    enabled: false,
+                    tools: None,
+                    how_to_enable: Some(format!(
+                        "Set {missing} (Twilio Console); calls also need OPENAI_API_KEY and OPENAGENT_PHONE_PUBLIC_URL."
+                    )),
+                },
+                details: None,
+            };
+        };
+        let (phone, now) = (&self.app.config.phone, Utc::now());
+        let mut tools: Vec<String> = self
+            .tools()
+            .into_iter()
+            .map(|tool| tool.name.into_owned())
+            .collect();
+        tools.retain(|name| name.starts_with("sms_") || name.starts_with("phone_"));
+        Phone {
+            channel: Channel {
+                enabled: true,
+                tools: Some(tools),
+                how_to_enable: None,
+            },
+            details: Some(PhoneDetails {
+                from_number: messenger.from().as_str().to_owned(),
+                voice_ready: board.missing().is_empty(),
+                voice_missing: board.missing().to_vec(),
+                public_url: phone.public_url.as_ref().map(|url| url.as_str().to_owned()),
+                local_port: self.app.local_port,
+                allow_prefixes: phone
+                    .allow
+                    .iter()
+                    .map(Prefix::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+                max_call_duration_seconds: phone.max_duration.as_secs(),
+                max_concurrent_calls: phone.max_concurrent,
+                active_calls: board.budget().in_flight(),
+                daily_seconds_used: board.budget().used_today(now).as_secs(),
+                daily_seconds_cap: phone.max_daily.as_secs(),
+                realtime_model: self.app.config.openai.model.clone(),
+                realtime_voice: self.app.config.openai.voice.clone(),
+                warnings: self.app.warnings.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Serving on stdin and stdout, and stopping in time: a host waits 5 s after it has closed our
+//! input, so everything is over in 4.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::ServiceExt as _;
+use rmcp::service::ServerInitializeError;
+use rmcp::transport::io::stdio_pipes;
+
+use super::Server;
+use crate::app::App;
+use crate::shutdown::Watched;
+
+/// For hanging up, at the end.
+const HANG_UP: Duration = Duration::from_secs(3);
+
+/// For answers that are still on their way to the host.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Serves one host until its input ends or the program is told to stop; then hangs up whatever is
+/// live.
+///
+/// # Errors
+///
+/// The host spoke something that is not MCP.
+pub async fn serve(app: Arc<App>) -> Result<(), String> {
+    let stop = app.stop.clone();
+    let served = speak(&app).await;
+    // In whatever way it ended, the host is gone.
+    stop.cancel();
+    app.shut_down(HANG_UP).await;
+    served
+}
+
+async fn speak(app: &Arc<App>) -> Result<(), String> {
+    let stop = &app.stop;
+    let (stdin, stdout) = stdio_pipes();
+    let pipes = (
+        Watched::new(stdin, stop.clone()),
+        Watched::new(stdout, stop.clone()),
+    );
+    let started = tokio::select! {
+        started = Server::new(Arc::clone(app)).serve(pipes) => started,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let mut running = match started {
+        Ok(running) => running,
+        // The host went away before it said anything: that is its right.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
+            return Ok(());
+        }
+        Err(error) => return Err(format!("The host did not begin as MCP demands: {error}")),
+    };
+    stop.cancelled().await;
+    // Tools that wait answer now, because they watch the same token.
+    tokio::time::sleep(Duration::ZERO).await;
+    let _ = running.close_with_timeout(DRAIN).await;
+    Ok(())
+}

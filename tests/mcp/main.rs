@@ -1,0 +1,16 @@
+//! The server as an agent host meets it: over its pipes, tool by tool.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod calls;
+mod gating;
+mod handshake;
+mod schemas;
+mod sms;
+#[path = "../support_mcp/mod.rs"]
+mod support_mcp;
+mod waiting;
+
+use openagent_messaging::sandbox::{Call, Options};
+use serde_json::{Value, json};
+
+use support_mcp::{BRIEF, EVERY_TOOL, NOBODY, Server, Setup, calling, free_port, hurried, sandbox};

@@ -1,5 +1,34 @@
 //! Messaging for AI agents, served over MCP: text messages, and phone calls in which an AI holds
 //! the conversation.
+//!
+//! # How a call flows
+//!
+//! 1. [`mcp::calls`] takes the order and hands it to the [`call::switchboard`], which asks
+//!    [`safety`] whether the number may be called and how long, connects the voice model, and has
+//!    [`twilio::rest`] dial.
+//! 2. While the phone rings, the first sentence (that an AI is calling, and for whom) is generated,
+//!    checked and held.
+//! 3. Twilio asks [`server`] what to do and connects a media stream, which shows a one-time token.
+//!    From then on [`call::drive`] owns both sockets and passes every frame through
+//!    [`call::bridge`], a pure state machine that decides who speaks.
+//! 4. What becomes visible goes to [`call::record`], each change with a new revision, and whoever
+//!    waits in [`mcp::calls`] is woken.
+//! 5. Whatever ends the call first decides its final status; the switchboard hangs the line up.
+//!
+//! # Modules
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`app`] | puts the parts together |
+//! | [`mcp`] | the tools, and stdio |
+//! | [`call`] | a call from the order to the last word |
+//! | [`sms`] | text messages |
+//! | [`safety`] | what may be called and how much |
+//! | [`twilio`], [`realtime`] | the wire formats of the carrier and of the model |
+//! | [`server`] | webhooks and media streams |
+//! | [`sandbox`] | stand-ins for both services, for trying and testing |
+//! | [`demo`], [`doctor`] | two commands for people |
+//! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`socket`], [`shutdown`] | what the others share |
 
 pub mod app;
 pub mod call;

@@ -1,4 +1,13 @@
-//! A phone call.
+//! A phone call, from the order to the last word.
+//!
+//! - [`switchboard`]: places calls, passes on what the carrier reports, ends them.
+//! - [`session`]: what webhooks and tools hold of a call; [`registry`] keeps them all, [`token`]
+//!   lets their media streams in.
+//! - [`record`]: how a call stands, as [`snapshot`] shows it; the transcript is kept in order here.
+//! - [`bridge`]: the conversation between carrier and model, a pure state machine; [`drive`]
+//!   connects it to sockets and timers, [`audio`] is what flows through it.
+//! - [`disclosure`], [`language`], [`tool`]: what is said first, in which language, and what the
+//!   model on the line can call.
 
 pub mod audio;
 pub mod bridge;

@@ -1,4 +1,5 @@
-//! Mu-law audio as it travels: base64 text that is passed on, never decoded.
+//! Mu-law audio as it travels: base64 text that is passed on as it is. It is decoded only to measure
+//! how loud it is, on the side.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -118,7 +119,7 @@ impl Audio {
         u32::try_from(mean).unwrap_or(u32::MAX)
     }
 
-    /// The raw mu-law bytes; only the sandbox and tests listen to the audio itself.
+    /// The raw mu-law bytes. What is passed on is never made from them.
     pub fn decode(&self) -> Vec<u8> {
         STANDARD.decode(&self.base64).unwrap_or_default()
     }

@@ -31,6 +31,28 @@ async fn which_ends_the_call_with_an_error_that_says_so() {
 }
 
 #[tokio::test]
+async fn and_the_stream_stays_open_until_the_carrier_has_taken_the_apology() {
+    let mut stage = Stage::start().await;
+    let (call, mut carrier) = talking(&mut stage).await;
+    stage.rest.hold(true);
+    call.model.close(1011, "overloaded");
+    stage.rest.redirected(&call.sid).await;
+    ended(&call.session).await;
+    // Closing it would send the carrier on to the next verb before it knows what to say. There is
+    // no event for what does not happen: a slow machine only makes this look less closely.
+    let early = tokio::time::timeout(Duration::from_millis(700), carrier.closed());
+    assert!(
+        early.await.is_err(),
+        "closed before the carrier had answered"
+    );
+    // If the carrier comes back by itself, it is told the same.
+    assert!(stage.twiml(&call).await.contains("technical problem"));
+    stage.rest.hold(false);
+    assert_eq!(stage.report(&call, "completed", 9).await, 204);
+    carrier.closed().await;
+}
+
+#[tokio::test]
 async fn and_a_carrier_that_does_not_say_that_it_has_hung_up_is_told_to() {
     let mut stage = Stage::start().await;
     let (call, _carrier) = talking(&mut stage).await;

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::switchboard::Switchboard;
+use crate::channel::Channels;
 use crate::config::{Config, ConfigError, Sandboxed, Twilio, Values};
 use crate::safety::budget::{Budget, Limits};
 use crate::safety::destination::Destinations;
@@ -26,6 +27,8 @@ pub struct App {
     pub messenger: Option<Arc<Messenger>>,
     /// Phone calls, if a Twilio account is set up.
     pub board: Option<Arc<Switchboard>>,
+    /// Telegram, Discord and WhatsApp, as far as they are set up.
+    pub channels: Channels,
     /// The local port of the webhook server, once it is bound.
     pub local_port: Option<u16>,
     /// What the user should know, for `status`.
@@ -94,7 +97,7 @@ impl App {
         let sandbox = Sandbox::start(options).await?;
         let loopback = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let public_url = format!("http://{}", loopback.local_addr()?);
-        let config = Config::for_sandbox(
+        let mut config = Config::for_sandbox(
             values,
             &Sandboxed {
                 account_sid: sandbox.account_sid(),
@@ -106,6 +109,7 @@ impl App {
                 public_url: Some(&public_url),
             },
         )?;
+        config.channels = sandbox.channels()?;
         Ok((Self::on(config, Some(Ok(loopback)), stop), sandbox))
     }
 
@@ -118,6 +122,7 @@ impl App {
         let mut app = Self {
             messenger: None,
             board: None,
+            channels: Channels::new(&config.channels, &stop),
             local_port: None,
             warnings: warnings(&config),
             stop: stop.clone(),
@@ -193,7 +198,8 @@ impl App {
                 messenger.shut_down(patience).await;
             }
         };
-        tokio::join!(calls, messages);
+        let channels = self.channels.shut_down(patience);
+        tokio::join!(calls, messages, channels);
         // The server was up meanwhile: Twilio's callbacks tell that a line is over.
         self.serving.cancel();
         if let Some(server) = &self.server {

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, client};
+use crate::channel::whatsapp::state_hint;
+use crate::channel::{ChannelError, Channels};
 use crate::config::{Config, KNOWN_VOICES, OpenAi, Phone, PublicUrl};
 use crate::realtime::event::{self, Parsed};
 use crate::realtime::socket::{self, ModelMessage};
@@ -73,30 +76,8 @@ pub async fn run(config: Config, out: &mut impl Write) -> Result<bool, String> {
     for finding in phone(&config).await {
         note(finding);
     }
-    for (name, set, how) in [
-        (
-            "telegram",
-            config.channels.telegram.is_some(),
-            "TELEGRAM_BOT_TOKEN",
-        ),
-        (
-            "discord",
-            config.channels.discord.is_some(),
-            "DISCORD_BOT_TOKEN",
-        ),
-        (
-            "whatsapp",
-            config.channels.green.is_some(),
-            "GREEN_API_ID and GREEN_API_TOKEN",
-        ),
-    ] {
-        note(if set {
-            Finding::Mind(format!(
-                "{name}: {how} is set, but this version does not have its tools yet"
-            ))
-        } else {
-            Finding::Off(format!("{name}: not set up ({how})"))
-        });
+    for finding in channels(&config).await {
+        note(finding);
     }
     Ok(healthy)
 }
@@ -148,6 +129,61 @@ async fn phone(config: &Config) -> Vec<Finding> {
         findings.push(webhooks(&config.phone, public_url).await);
     }
     findings
+}
+
+/// Each channel is asked who it is, which checks its token.
+async fn channels(config: &Config) -> Vec<Finding> {
+    let channels = Channels::new(&config.channels, &CancellationToken::new());
+    let off = |name: &str, how: &str| Finding::Off(format!("{name}: not set up ({how})"));
+    let telegram = async {
+        match &channels.telegram {
+            None => off("telegram", "TELEGRAM_BOT_TOKEN"),
+            Some(telegram) => match in_time(telegram.check()).await {
+                Ok(name) => Finding::Good(format!(
+                    "telegram: the token is accepted; the bot is {name}"
+                )),
+                Err(why) => Finding::Bad(format!("telegram: {why}")),
+            },
+        }
+    };
+    let discord = async {
+        match &channels.discord {
+            None => off("discord", "DISCORD_BOT_TOKEN"),
+            Some(discord) => match in_time(discord.check()).await {
+                Ok(name) => {
+                    Finding::Good(format!("discord: the token is accepted; the bot is {name}"))
+                }
+                Err(why) => Finding::Bad(format!("discord: {why}")),
+            },
+        }
+    };
+    let whatsapp = async {
+        match &channels.whatsapp {
+            None => match config.green_missing()[..] {
+                [missing] => Finding::Bad(format!("whatsapp: {missing} not set")),
+                _ => off("whatsapp", "GREEN_API_ID and GREEN_API_TOKEN"),
+            },
+            Some(whatsapp) => match in_time(whatsapp.state()).await {
+                Ok(state) if state == "authorized" => {
+                    Finding::Good("whatsapp: the instance is connected".into())
+                }
+                Ok(state) => Finding::Bad(format!(
+                    "whatsapp: the instance is in the state {state:?}; {}",
+                    state_hint(&state)
+                )),
+                Err(why) => Finding::Bad(format!("whatsapp: {why}")),
+            },
+        }
+    };
+    let (telegram, discord, whatsapp) = tokio::join!(telegram, discord, whatsapp);
+    vec![telegram, discord, whatsapp]
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, ChannelError>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("no answer in 10 s; check the network and the base URL".into()),
+    }
 }
 
 /// The key and the model's name are judged on the socket, after it has opened.

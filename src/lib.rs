@@ -22,7 +22,8 @@
 //! | [`app`] | puts the parts together |
 //! | [`mcp`] | the tools, and stdio |
 //! | [`call`] | a call from the order to the last word |
-//! | [`sms`] | text messages |
+//! | [`sms`] | text messages by phone |
+//! | [`channel`] | messages by Telegram, Discord and WhatsApp |
 //! | [`safety`] | what may be called and how much |
 //! | [`twilio`], [`realtime`] | the wire formats of the carrier and of the model |
 //! | [`server`] | webhooks and media streams |
@@ -32,6 +33,7 @@
 
 pub mod app;
 pub mod call;
+pub mod channel;
 pub mod config;
 pub mod demo;
 pub mod doctor;

@@ -205,6 +205,7 @@ fn channels(reader: &mut Reader<'_>) -> Result<Channels, Reported> {
         telegram_base_url: telegram_base_url?,
         discord_base_url: discord_base_url?,
         green_base_url: green_base_url?,
+        web: None,
     })
 }
 

@@ -199,6 +199,8 @@ pub struct Channels {
     pub discord_base_url: Url,
     /// Green API's root, possibly with a trailing slash.
     pub green_base_url: Url,
+    /// Asked for files in place of the web, so that nothing leaves the machine: in the sandbox only.
+    pub web: Option<Url>,
 }
 
 /// What stands in for real accounts in the sandbox. It is validated like any other value.

@@ -2,12 +2,17 @@
 //!
 //! - [`status`]: the tool that is always there.
 //! - [`sms`], [`calls`]: the tools of a Twilio account, one file a family.
+//! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
+mod channel;
+pub mod discord;
 pub mod sms;
 pub mod status;
 pub mod stdio;
+pub mod telegram;
+pub mod whatsapp;
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -40,6 +45,8 @@ A phone call is held by another AI on the line; you brief it and follow it:
 2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. wake_on: \"final\" waits for the end alone.
 3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned.
 
+Telegram, Discord and WhatsApp send texts and files. When a tool says that a message may have been delivered, do not send it again before the user has looked; when parts of a long text were sent, send only the rest.
+
 Rules that are enforced and cannot be argued with: the agent says at once that it is an AI and for whom it calls; only numbers that the user's configuration allows are called or written to; calls have a maximum duration, and each day has its limits. When a tool refuses, tell the user the reason; do not try to get around it. Never place a call or send a message that the user has not asked for, and give a new idempotency_key to each new request so that a retry cannot act twice.";
 
 /// The MCP server.
@@ -58,6 +65,15 @@ impl Server {
         }
         if app.board.is_some() {
             tools += Self::call_tools();
+        }
+        if app.channels.telegram.is_some() {
+            tools += Self::telegram_tools();
+        }
+        if app.channels.discord.is_some() {
+            tools += Self::discord_tools();
+        }
+        if app.channels.whatsapp.is_some() {
+            tools += Self::whatsapp_tools();
         }
         Self { app, tools }
     }

@@ -93,35 +93,37 @@ impl Server {
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn status(&self, _: Parameters<NoArguments>) -> Result<Json<Status>, ToolError> {
-        let off = |set: bool, how: &str| Channel {
-            enabled: false,
-            tools: None,
-            how_to_enable: Some(if set {
-                "It is configured, but this version does not have its tools yet.".to_owned()
-            } else {
-                how.to_owned()
-            }),
-        };
-        let channels = &self.app.config.channels;
+        let has = &self.app.channels;
         Ok(Json(Status {
-            telegram: off(
-                channels.telegram.is_some(),
-                "Set TELEGRAM_BOT_TOKEN (from @BotFather).",
-            ),
-            discord: off(
-                channels.discord.is_some(),
-                "Set DISCORD_BOT_TOKEN (Discord developer portal, Bot).",
-            ),
-            whatsapp: off(
-                channels.green.is_some(),
-                "Set GREEN_API_ID and GREEN_API_TOKEN (green-api.com).",
-            ),
+            telegram: self.channel(has.telegram.is_some(), "telegram_", || {
+                let missing = self.named(&["TELEGRAM_BOT_TOKEN"]);
+                format!("Set {missing} (from @BotFather).")
+            }),
+            discord: self.channel(has.discord.is_some(), "discord_", || {
+                let missing = self.named(&["DISCORD_BOT_TOKEN"]);
+                format!("Set {missing} (Discord developer portal, Bot).")
+            }),
+            whatsapp: self.channel(has.whatsapp.is_some(), "whatsapp_", || {
+                let missing = self.named(&self.app.config.green_missing());
+                format!("Set {missing} (green-api.com).")
+            }),
             phone: self.phone(),
         }))
     }
 }
 
 impl Server {
+    /// A channel with its tools, whose names begin so.
+    fn channel(&self, enabled: bool, prefix: &str, how: impl Fn() -> String) -> Channel {
+        let names = self.tools().into_iter().map(|tool| tool.name.into_owned());
+        let own = names.filter(|name| name.starts_with(prefix));
+        Channel {
+            enabled,
+            tools: enabled.then(|| own.collect()),
+            how_to_enable: (!enabled).then(how),
+        }
+    }
+
     /// Names settings; those that a host forgot to fill in are marked.
     fn named(&self, settings: &[&'static str]) -> String {
         let placeholders = &self.app.config.placeholders;

@@ -7,10 +7,12 @@
 //!
 //! - `carrier`: REST, calls, media streams; `callee`: who answers the phone, and what they say;
 //! - `model`: realtime sessions; `speech`: how the two understand each other;
+//! - `channels`: Telegram, Discord and Green API;
 //! - `net`, `signing`, `complaints`: small things that they share.
 
 mod callee;
 mod carrier;
+mod channels;
 mod complaints;
 mod model;
 mod net;
@@ -25,15 +27,21 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use url::Url;
+
+use crate::config;
+use crate::secret::Secret;
 
 pub use callee::{Answer, Callee, Step};
 pub use carrier::CarrierFault;
 pub use carrier::call::{Call, CallStatus};
 pub use carrier::messages::Message;
+pub use channels::{ChannelFile, ChannelMessage};
 pub use model::record::ModelSession;
 pub use model::{ModelFault, ModelOptions};
 
 use carrier::{Account, Behaviour, Carrier};
+use channels::Messengers;
 use complaints::Complaints;
 use model::Model;
 use net::Tasks;
@@ -81,6 +89,8 @@ pub struct Sandbox {
     carrier_address: SocketAddr,
     model: Arc<Model>,
     model_address: SocketAddr,
+    messengers: Arc<Messengers>,
+    messengers_address: SocketAddr,
 }
 
 impl Sandbox {
@@ -124,6 +134,8 @@ impl Sandbox {
         );
         let carrier_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let model_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let messengers = Messengers::new(complaints.clone());
+        let messengers_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let sandbox = Self {
             carrier_address: carrier_listener.local_addr()?,
             model_address: model_listener.local_addr()?,
@@ -133,11 +145,15 @@ impl Sandbox {
             openai_key,
             carrier: Arc::clone(&carrier),
             model: Arc::clone(&model),
+            messengers: Arc::clone(&messengers),
+            messengers_address: messengers_listener.local_addr()?,
         };
         let app = carrier::router(carrier);
         tasks.spawn(net::serve(carrier_listener, app, tasks.clone()));
         let app = model::router(model);
         tasks.spawn(net::serve(model_listener, app, tasks.clone()));
+        let app = channels::router(messengers);
+        tasks.spawn(net::serve(messengers_listener, app, tasks.clone()));
         Ok(sandbox)
     }
 
@@ -184,6 +200,39 @@ impl Sandbox {
     /// For `OPENAI_API_KEY`.
     pub fn openai_key(&self) -> &str {
         &self.openai_key
+    }
+
+    /// The channels' credentials, and where their stand-ins are.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: that an address makes no URL.
+    pub fn channels(&self) -> io::Result<config::Channels> {
+        let root = format!("http://{}", self.messengers_address);
+        let url = |path: &str| {
+            let url = format!("{root}{path}");
+            Url::parse(&url).map_err(io::Error::other)
+        };
+        let own = &self.messengers;
+        Ok(config::Channels {
+            telegram: Some(Secret::new(&own.telegram_token)),
+            discord: Some(Secret::new(&own.discord_token)),
+            green: Some((own.green_id.clone(), Secret::new(&own.green_token))),
+            telegram_base_url: url("")?,
+            discord_base_url: url("/api/v10")?,
+            green_base_url: url("")?,
+            web: Some(url("/web")?),
+        })
+    }
+
+    /// All messages that the channels took, oldest first.
+    pub fn channel_messages(&self) -> Vec<ChannelMessage> {
+        self.messengers.messages()
+    }
+
+    /// Every request to the channels so far, such as `telegram sendMessage`.
+    pub fn channel_requests(&self) -> Vec<String> {
+        self.messengers.requests()
     }
 
     /// Everything wrong in what was sent so far, although it was let pass.

@@ -1,0 +1,522 @@
+//! Talking to a provider: one request at a time, tokens kept out of everything that is told, short
+//! rate limits waited out, and nothing sent twice that may have been delivered.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, RequestBuilder, Response, header};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use url::{Host, Url};
+
+use super::error::{ChannelError, Provider, Refusal};
+use super::fetch::Fetcher;
+use super::file::{Limit, LocalFile, Progress};
+use super::{Part as TextPart, Sent};
+use crate::secret::Secret;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For a request without a file; Telegram may fetch one meanwhile.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The slowest line on which a file is still sent, bytes per second.
+const SLOWEST_UPLOAD: u64 = 128 * 1024;
+
+/// Shorter than usual, to give a connection up before the other side does: a request on one that
+/// is just being closed would end with an unknown result.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer; a message of 4096 characters with all its formatting has a tenth of that.
+const LONGEST_ANSWER: usize = 1024 * 1024;
+
+/// For rate limits, per request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// If the provider does not say how long to wait.
+const USUAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Providers that name no time, or none to speak of, are asked so often.
+const ATTEMPTS: u32 = 5;
+
+/// What stands in place of a token.
+const HIDDEN: &str = "[hidden]";
+
+/// A provider's answer, as far as it can be read.
+pub(super) struct Answer {
+    pub(super) http_status: u16,
+    /// The JSON in it; null for anything else.
+    pub(super) body: Value,
+    /// The `Retry-After` header.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.http_status)
+    }
+
+    /// A text of the body.
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
+        self.body.pointer(pointer).and_then(Value::as_str)
+    }
+}
+
+/// Reads a provider's answer: the object that was asked for, or why there is none.
+pub(super) type Judge = fn(&Answer) -> Result<Map<String, Value>, Verdict>;
+
+/// Why there is no object in an answer.
+pub(super) enum Verdict {
+    Refused(Refusal),
+    /// It should be there and is not.
+    Unreadable,
+}
+
+/// What a request carries.
+pub(super) enum Content<'a> {
+    /// Only a question.
+    Nothing,
+    Json(&'a Value),
+    /// A file, after some fields.
+    Upload(Upload<'a>),
+}
+
+/// A form with a file in it.
+pub(super) struct Upload<'a> {
+    /// What stands before the file.
+    pub(super) fields: &'a [(&'static str, String)],
+    /// The name of the file's field.
+    pub(super) field: &'static str,
+    /// The name under which the file arrives.
+    pub(super) name: &'a str,
+    pub(super) file: FileOf<'a>,
+    pub(super) limit: Limit,
+}
+
+/// Where the file of an upload is.
+#[derive(Clone, Copy)]
+pub(super) enum FileOf<'a> {
+    Disk(&'a LocalFile),
+    Web(&'a Fetcher, &'a Url),
+}
+
+/// A provider, and the way to it.
+pub(super) struct Http {
+    provider: Provider,
+    base_url: Url,
+    user_agent: &'static str,
+    authorization: Option<Secret>,
+    /// Whatever must not be shown, in every spelling.
+    secrets: Vec<String>,
+    judge: Judge,
+    client: OnceLock<reqwest::Client>,
+    stop: CancellationToken,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("provider", &self.provider)
+            .field("host", &self.base_url.host_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Http {
+    pub(super) fn new(
+        provider: Provider,
+        base_url: Url,
+        secret: &Secret,
+        judge: Judge,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            provider,
+            base_url,
+            user_agent: concat!("openagent-messaging/", env!("CARGO_PKG_VERSION")),
+            authorization: None,
+            secrets: spellings(secret.reveal()),
+            judge,
+            client: OnceLock::new(),
+            stop,
+        }
+    }
+
+    /// With a header `Authorization`, and a name of its own.
+    pub(super) fn identified(mut self, user_agent: &'static str, authorization: Secret) -> Self {
+        self.user_agent = user_agent;
+        self.authorization = Some(authorization);
+        self
+    }
+
+    pub(super) fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
+    /// Asks for something that changes nothing.
+    pub(super) async fn get(&self, path: &[&str]) -> Result<Map<String, Value>, ChannelError> {
+        self.request(&Method::GET, path, &Content::Nothing).await
+    }
+
+    /// Sends one message.
+    pub(super) async fn post(
+        &self,
+        path: &[&str],
+        content: Content<'_>,
+    ) -> Result<Map<String, Value>, ChannelError> {
+        self.request(&Method::POST, path, &content).await
+    }
+
+    /// Sends the parts of a text, in order; `id` names the id in a message object.
+    pub(super) async fn post_parts(
+        &self,
+        path: &[&str],
+        parts: Vec<TextPart>,
+        id: &str,
+    ) -> Result<Sent, ChannelError> {
+        let total = parts.len();
+        let mut sent = Sent::default();
+        for part in parts {
+            match self.post(path, Content::Json(&part.body)).await {
+                Ok(message) => {
+                    sent.ids.push(message.get(id).cloned().unwrap_or_default());
+                    sent.message = message;
+                }
+                Err(why) if sent.ids.is_empty() => return Err(why),
+                Err(why) => {
+                    return Err(ChannelError::Partly {
+                        sent: sent.ids,
+                        total,
+                        rest: part.text,
+                        why: Box::new(why),
+                    });
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Asks until there is an answer other than "later", or no patience left.
+    async fn request(
+        &self,
+        method: &Method,
+        path: &[&str],
+        content: &Content<'_>,
+    ) -> Result<Map<String, Value>, ChannelError> {
+        let mut waited = Duration::ZERO;
+        let mut attempts = 1;
+        loop {
+            let answer = self.attempt(method, path, content).await?;
+            let refusal = match (self.judge)(&answer) {
+                Ok(object) => return Ok(self.hide_in(object)),
+                Err(Verdict::Unreadable) if *method == Method::GET => {
+                    return Err(ChannelError::Unreachable {
+                        provider: self.provider,
+                        why: format!("HTTP {}, but not the answer of its API", answer.http_status),
+                    });
+                }
+                Err(Verdict::Unreadable) => {
+                    return Err(ChannelError::Unreadable {
+                        provider: self.provider,
+                        http_status: answer.http_status,
+                    });
+                }
+                Err(Verdict::Refused(mut refusal)) => {
+                    refusal.description = self.hide(&refusal.description);
+                    refusal
+                }
+            };
+            let pause = refusal.retry_after.unwrap_or(USUAL_PAUSE);
+            waited = waited.saturating_add(pause);
+            let again = refusal.is_throttling() && waited <= PATIENCE && attempts < ATTEMPTS;
+            let refused = || Err(ChannelError::Refused(Box::new(refusal)));
+            if !again {
+                return refused();
+            }
+            tracing::debug!(provider = self.provider.name(), ?pause, "rate limit");
+            attempts += 1;
+            // At the end there is no time for this.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return refused(),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        method: &Method,
+        path: &[&str],
+        content: &Content<'_>,
+    ) -> Result<Answer, ChannelError> {
+        let began = tokio::time::Instant::now();
+        let unreachable = |why| ChannelError::Unreachable {
+            provider: self.provider,
+            why,
+        };
+        let url = self.url(path).map_err(unreachable)?;
+        let client = self.client().map_err(|error| unreachable(reason(error)))?;
+        let mut request = client.request(method.clone(), url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.reveal());
+        }
+        let (request, progress) = self.fill(request, content).await?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.failed(error, method, progress.as_deref())),
+        };
+        let http_status = response.status().as_u16();
+        let retry_after = retry_after(&response);
+        let body = match read_bounded(response).await {
+            Ok(body) => serde_json::from_slice(&body).unwrap_or_default(),
+            // The status is what counts.
+            Err(()) => Value::Null,
+        };
+        tracing::debug!(
+            provider = self.provider.name(),
+            %method,
+            http_status,
+            elapsed_ms = began.elapsed().as_millis(),
+            "request"
+        );
+        Ok(Answer {
+            http_status,
+            body,
+            retry_after,
+        })
+    }
+
+    async fn fill(
+        &self,
+        request: RequestBuilder,
+        content: &Content<'_>,
+    ) -> Result<(RequestBuilder, Option<Arc<Progress>>), ChannelError> {
+        let upload = match content {
+            Content::Nothing => return Ok((request, None)),
+            Content::Json(body) => return Ok((request.json(body), None)),
+            Content::Upload(upload) => upload,
+        };
+        let (part, length, mime, progress) = match upload.file {
+            FileOf::Disk(file) => {
+                let (body, progress) = file.open().await?;
+                let part = Part::stream_with_length(body, file.length);
+                let mime = mime_guess::from_path(upload.name).first_raw();
+                (part, file.length, mime.map(str::to_owned), progress)
+            }
+            FileOf::Web(fetcher, url) => {
+                let found = fetcher.open(url, upload.limit).await?;
+                let (length, mime) = (found.length, found.mime.clone());
+                let (body, progress) = found.into_body(upload.limit);
+                let part = match length {
+                    Some(length) => Part::stream_with_length(body, length),
+                    None => Part::stream(body),
+                };
+                (part, length.unwrap_or(upload.limit.bytes), mime, progress)
+            }
+        };
+        let mut form = Form::new();
+        for (field, value) in upload.fields {
+            form = form.text(*field, value.clone());
+        }
+        let part = typed(part, mime.as_deref()).file_name(upload.name.to_owned());
+        form = form.part(upload.field, part);
+        let timeout = ANSWER_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
+        Ok((request.timeout(timeout).multipart(form), Some(progress)))
+    }
+
+    /// What it means that there is no answer.
+    fn failed(
+        &self,
+        error: reqwest::Error,
+        method: &Method,
+        progress: Option<&Progress>,
+    ) -> ChannelError {
+        let provider = self.provider;
+        if let Some(fault) = progress.and_then(Progress::fault) {
+            return fault.clone();
+        }
+        // A connection that was never made carried nothing. Neither did a request that could not be
+        // built, and a question does no harm.
+        let harmless = error.is_connect() || error.is_builder() || *method == Method::GET;
+        let why = self.hide(&reason(error));
+        if harmless {
+            ChannelError::Unreachable { provider, why }
+        } else if progress.is_some_and(|progress| !progress.is_finished()) {
+            ChannelError::Interrupted { provider, why }
+        } else {
+            ChannelError::NoAnswer { provider, why }
+        }
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, String> {
+        let mut url = self.base_url.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => {
+                segments.pop_if_empty().extend(path);
+            }
+            Err(()) => return Err("the base URL cannot have a path".to_owned()),
+        }
+        Ok(url)
+    }
+
+    /// The HTTP client, built when it is first needed: that takes some 50 ms.
+    fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(self.user_agent)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // A redirect would take a message, or our token, who knows where.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            // What may be repeated is decided here alone.
+            .retry(reqwest::retry::never());
+        if is_loopback(&self.base_url) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build()?;
+        // Two first requests at once may both have built one; either will do.
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// A text without our token.
+    fn hide(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), HIDDEN);
+            }
+        }
+        text
+    }
+
+    fn hide_in(&self, object: Map<String, Value>) -> Map<String, Value> {
+        object
+            .into_iter()
+            .map(|(name, value)| (self.hide(&name), self.hide_in_value(value)))
+            .collect()
+    }
+
+    fn hide_in_value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.hide(&text)),
+            Value::Array(values) => values.into_iter().map(|v| self.hide_in_value(v)).collect(),
+            Value::Object(object) => Value::Object(self.hide_in(object)),
+            other => other,
+        }
+    }
+}
+
+/// A token as it is, as it may stand in a URL, and the secret half of a Telegram token.
+fn spellings(token: &str) -> Vec<String> {
+    let mut spellings = vec![token.to_owned()];
+    for colon in ["%3A", "%3a"] {
+        if token.contains(':') {
+            spellings.push(token.replace(':', colon));
+        }
+    }
+    if let Some((_, secret)) = token.split_once(':').filter(|(_, s)| s.len() >= 8) {
+        spellings.push(secret.to_owned());
+    }
+    spellings
+}
+
+/// A media type that cannot be one is left out.
+fn typed(part: Part, mime: Option<&str>) -> Part {
+    let Some(mime) = mime.and_then(|mime| header::HeaderValue::from_str(mime).ok()) else {
+        return part;
+    };
+    let mut headers = header::HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, mime);
+    part.headers(headers)
+}
+
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ()> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|_| ())? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The seconds that `Retry-After` asks for; its other form, a date, is used by no provider here.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds(text.trim().parse().ok()?)
+}
+
+/// A time from outside.
+pub(super) fn seconds(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// An error of the HTTP client with its causes, and without the URL, which has the token in it.
+pub(super) fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() {
+        let what = if error.is_connect() {
+            "no connection in time"
+        } else {
+            "no answer in time"
+        };
+        return what.to_owned();
+    }
+    let mut why = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        why.push_str(": ");
+        why.push_str(&error.to_string());
+        cause = error.source();
+    }
+    why
+}
+
+/// A stand-in on this machine, which no proxy could reach.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_token_is_hidden_in_every_spelling() {
+        let token = "123456:AAEhBOweik6ad9r";
+        let http = Http::new(
+            Provider::Telegram,
+            Url::parse("https://api.telegram.org").unwrap(),
+            &Secret::new(token),
+            |_| Err(Verdict::Unreadable),
+            CancellationToken::new(),
+        );
+        let said = "x 123456:AAEhBOweik6ad9r 123456%3AAAEhBOweik6ad9r 123456%3aAAEhBOweik6ad9r AAEhBOweik6ad9r y";
+        let hidden = http.hide(said);
+        assert!(!hidden.contains("AAEhBO"), "{hidden}");
+        assert!(hidden.starts_with("x ") && hidden.ends_with(" y"));
+        let object = json!({"a": [{token: said}], "b": 1});
+        let hidden = http.hide_in(object.as_object().cloned().unwrap());
+        let hidden = Value::Object(hidden).to_string();
+        assert!(!hidden.contains("AAEhBO") && hidden.contains("\"b\":1"));
+        assert!(!format!("{http:?}").contains("AAEhBO"));
+        let url = http.url(&["bot123456:AAEhBOweik6ad9r", "getMe"]).unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://api.telegram.org/bot123456:AAEhBOweik6ad9r/getMe"
+        );
+    }
+}

@@ -221,26 +221,26 @@ impl fmt::Display for Refusal {
         if !description.is_empty() {
             write!(f, ": {description}")?;
         }
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
         match (&self.hint, self.retry_after) {
-            (Some(hint), _) => write!(f, "; {hint}")?,
-            (None, Some(pause)) if self.is_throttling() => {
+            (_, Some(pause)) if self.is_throttling() => {
                 let seconds = pause.as_secs_f64().ceil();
                 write!(
                     f,
-                    "; there were too many messages, so wait {seconds} s before you send this again"
+                    "; too many messages, so wait {seconds} s before you send this again"
                 )?;
             }
             (None, _) if self.is_throttling() => {
-                f.write_str(
-                    "; there were too many messages, so wait a minute before you send this again",
-                )?;
+                f.write_str("; too many messages, so wait a minute before you send this again")?;
             }
             (None, _) if (300..400).contains(&self.http_status) => write!(
                 f,
                 "; {} must be the address that answers, so check it",
                 self.provider.base_url_setting()
             )?,
-            (None, _) => {}
+            _ => {}
         }
         if !self.is_certain() {
             f.write_str(
@@ -358,9 +358,9 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "Parts 1 to 2 were sent (of 4; message ids: 17, 18): do not send that again. Part 3 \
-             failed: Telegram refused this (HTTP 429): Bad Request: chat not found; there were too \
-             many messages, so wait 35 s before you send this again. Send the rest only; it begins \
-             with \"Third part\"."
+             failed: Telegram refused this (HTTP 429): Bad Request: chat not found; too many \
+             messages, so wait 35 s before you send this again. Send the rest only; it begins with \
+             \"Third part\"."
         );
         let details = Value::Object(error.details());
         assert_eq!(details["message_ids"], json!([17, "18"]));

@@ -33,13 +33,14 @@ pub enum Source {
 }
 
 impl Source {
-    /// Exactly one of the two.
+    /// Exactly one of the two. An empty text is none: models like to fill in every argument.
     ///
     /// # Errors
     ///
     /// [`ChannelError::Argument`] for none, both, or what is no URL.
     pub fn new(path: Option<String>, url: Option<&str>) -> Result<Self, ChannelError> {
-        match (path, url) {
+        let path = path.filter(|path| !path.is_empty());
+        match (path, url.filter(|url| !url.is_empty())) {
             (Some(path), None) => Ok(Self::Path(path.into())),
             (None, Some(url)) => match Url::parse(url) {
                 Ok(url) if matches!(url.scheme(), "https" | "http") && url.host().is_some() => {

@@ -453,9 +453,10 @@ fn retry_after(response: &Response) -> Option<Duration> {
     seconds(text.trim().parse().ok()?)
 }
 
-/// A time from outside.
+/// A time from outside. What is too long for us is very long; what is no time is none.
 pub(super) fn seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok()
+    let is_time = seconds >= 0.0;
+    is_time.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// An error of the HTTP client with its causes, and without the URL, which has the token in it.
@@ -493,6 +494,35 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn a_request_that_is_not_answered_in_time_may_have_arrived() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        let base_url = Url::parse(&url).unwrap();
+        let token = Secret::new("token");
+        let judge: Judge = |_| Err(Verdict::Unreadable);
+        let stop = CancellationToken::new();
+        let http = Http::new(Provider::GreenApi, base_url, &token, judge, stop);
+        let patience = Duration::from_millis(50);
+        let asked = http.client().unwrap().post(url).timeout(patience);
+        // It is connected and written, and nobody reads it.
+        let error = asked.body("x").send().await.unwrap_err();
+        let unknown = http.failed(error, &Method::POST, None);
+        assert!(unknown.may_have_been_delivered(), "{unknown}");
+        assert!(unknown.to_string().contains("no answer in time"));
+        // Of a file, the last byte must have been handed over for that.
+        for finished in [true, false] {
+            let progress = Progress::default();
+            if finished {
+                progress.finish();
+            }
+            let asked = http.client().unwrap().post(http.base_url().clone());
+            let error = asked.timeout(patience).send().await.unwrap_err();
+            let failed = http.failed(error, &Method::POST, Some(&progress));
+            assert_eq!(failed.may_have_been_delivered(), finished, "{failed}");
+        }
+    }
 
     #[test]
     fn a_token_is_hidden_in_every_spelling() {

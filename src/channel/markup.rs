@@ -46,6 +46,7 @@ fn html(text: &str) -> Vec<Glyph> {
     let mut open = 0_usize;
     // What is being read goes on up to here.
     let mut hidden_until = 0;
+    let last_end = text.rfind('>').unwrap_or_default();
     for (at, is) in text.char_indices() {
         if at < hidden_until {
             glyphs.push(hidden(at, is));
@@ -54,7 +55,7 @@ fn html(text: &str) -> Vec<Glyph> {
         let rest = &text[at..];
         let mut glyph = shown(at, is, open == 0);
         match is {
-            '<' => {
+            '<' if at < last_end => {
                 if let Some(end) = rest.find('>') {
                     hidden_until = at + end + 1;
                     glyph.width = 0;
@@ -82,7 +83,8 @@ fn html(text: &str) -> Vec<Glyph> {
 
 /// The bytes of the character reference at the beginning of `text`.
 fn reference(text: &str) -> Option<usize> {
-    let end = text.find(';').filter(|end| *end <= LONGEST_REFERENCE)?;
+    let mut bytes = text.bytes().take(LONGEST_REFERENCE);
+    let end = bytes.position(|byte| byte == b';')?;
     let name = &text[1..end];
     let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'#');
     named.then_some(end + 1)
@@ -164,6 +166,7 @@ fn hidden(at: usize, is: char) -> Glyph {
 mod tests {
     use super::super::split::{NoPlace, at};
     use super::*;
+    use proptest::prelude::*;
 
     fn width(text: &str, mode: ParseMode) -> usize {
         glyphs(text, mode).iter().map(|glyph| glyph.width).sum()
@@ -243,6 +246,26 @@ mod tests {
                 _ => 13,
             };
             assert_eq!(split(text, mode, limit).unwrap(), parts, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_white_space_is_lost(text in "[ab .\n👍*_~|`<>/&;\\\\()\\[\\]]{0,200}", limit in 2_usize..60) {
+            for mode in [ParseMode::Html, ParseMode::MarkdownV2, ParseMode::Markdown] {
+                let all = glyphs(&text, mode);
+                let Ok(parts) = at(&text, &all, limit) else {
+                    continue;
+                };
+                let solid = |text: &str| text.split_whitespace().collect::<String>();
+                prop_assert_eq!(solid(&parts.concat()), solid(&text));
+                for part in parts {
+                    let begin = part.as_ptr() as usize - text.as_ptr() as usize;
+                    let own = begin..begin + part.len();
+                    let own = all.iter().filter(|glyph| own.contains(&glyph.at));
+                    prop_assert!(own.map(|glyph| glyph.width).sum::<usize>() <= limit);
+                }
+            }
         }
     }
 

@@ -82,9 +82,19 @@ impl Channels {
     /// Those of `sending`, and [`ChannelError::Internal`] if it panics.
     pub async fn send(
         &self,
+        provider: Provider,
         sending: impl Future<Output = Result<Sent, ChannelError>> + Send + 'static,
     ) -> Result<Sent, ChannelError> {
-        let sending = self.tasks.spawn(sending);
+        let provider = provider.name();
+        let sending = self.tasks.spawn(async move {
+            let sent = sending.await;
+            // Neither to whom nor what.
+            match &sent {
+                Ok(sent) => tracing::info!(provider, parts = sent.ids.len().max(1), "message sent"),
+                Err(error) => tracing::debug!(provider, %error, "message not sent"),
+            }
+            sent
+        });
         sending.await.unwrap_or(Err(ChannelError::Internal))
     }
 

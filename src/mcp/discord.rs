@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::channel::{Failed, message_schema, set_up};
 use super::{Parameters, Server};
-use crate::channel::Source;
 use crate::channel::discord::{ChannelId, Discord, NewFile};
+use crate::channel::{Provider, Source};
 use crate::error::ToolError;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -89,7 +89,7 @@ impl Server {
         let discord = Arc::clone(self.discord()?);
         let channel = ChannelId::parse(&args.channel_id)?;
         let sending = async move { discord.send_message(&channel, &args.text).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::Discord, sending).await?;
         Ok(Json(DiscordMessage(sent.into_object())))
     }
 
@@ -113,10 +113,10 @@ impl Server {
         let new = NewFile {
             channel: ChannelId::parse(&args.channel_id)?,
             source: Source::new(args.path, args.url.as_deref())?,
-            text: args.text,
+            text: args.text.filter(|text| !text.is_empty()),
         };
         let sending = async move { discord.send_file(&new).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::Discord, sending).await?;
         Ok(Json(DiscordMessage(sent.into_object())))
     }
 }

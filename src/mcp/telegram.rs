@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::channel::{Failed, message_schema, set_up};
 use super::{Parameters, Server};
 use crate::channel::telegram::{ChatId, FileKind, NewFile, Telegram};
-use crate::channel::{ChannelError, ParseMode, Source};
+use crate::channel::{ChannelError, ParseMode, Provider, Source};
 use crate::error::ToolError;
 
 /// Advertised as text alone: linters of schemas do not like two types.
@@ -146,7 +146,7 @@ impl Server {
             Mode::Markdown => ParseMode::Markdown,
         });
         let sending = async move { telegram.send_message(&chat, &args.text, mode).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::Telegram, sending).await?;
         Ok(Json(TelegramMessage(sent.into_object())))
     }
 
@@ -170,7 +170,7 @@ impl Server {
         let new = NewFile {
             chat: args.chat_id.id()?,
             source: Source::new(args.path, args.url.as_deref())?,
-            caption: args.caption,
+            caption: args.caption.filter(|caption| !caption.is_empty()),
             kind: args.kind.map(|kind| match kind {
                 Kind::Photo => FileKind::Photo,
                 Kind::Document => FileKind::Document,
@@ -179,7 +179,7 @@ impl Server {
             }),
         };
         let sending = async move { telegram.send_file(&new).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::Telegram, sending).await?;
         Ok(Json(TelegramMessage(sent.into_object())))
     }
 }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 use super::channel::{Failed, message_schema, set_up};
 use super::{Parameters, Server};
-use crate::channel::Source;
 use crate::channel::whatsapp::{Chat, NewFile, WhatsApp};
+use crate::channel::{Provider, Source};
 use crate::error::ToolError;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,7 +94,7 @@ impl Server {
         let whatsapp = Arc::clone(self.whatsapp()?);
         let chat = Chat::parse(&args.phone)?;
         let sending = async move { whatsapp.send_message(&chat, &args.text).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::GreenApi, sending).await?;
         Ok(Json(WhatsAppMessage(sent.into_object())))
     }
 
@@ -118,11 +118,11 @@ impl Server {
         let new = NewFile {
             chat: Chat::parse(&args.phone)?,
             source: Source::new(args.path, args.url.as_deref())?,
-            caption: args.caption,
-            filename: args.filename,
+            caption: args.caption.filter(|caption| !caption.is_empty()),
+            filename: args.filename.filter(|name| !name.is_empty()),
         };
         let sending = async move { whatsapp.send_file(&new).await };
-        let sent = self.app.channels.send(sending).await?;
+        let sent = self.app.channels.send(Provider::GreenApi, sending).await?;
         Ok(Json(WhatsAppMessage(sent.into_object())))
     }
 }

@@ -79,7 +79,7 @@ async fn an_account_without_a_voice_sends_sms_and_says_what_calls_need() {
             setup = setup.env("OPENAGENT_PHONE_PUBLIC_URL", url);
         }
         let mut server = Server::start(&setup).await;
-        assert_eq!(server.list_tools().await, EVERY_TOOL);
+        assert_eq!(server.list_tools().await, TWILIO_TOOLS);
         let phone = server.phone().await;
         assert_eq!(phone["enabled"], json!(true));
         assert_eq!(phone["voice_ready"], json!(false));
@@ -110,7 +110,10 @@ async fn the_sandbox_has_every_tool_and_ignores_real_accounts() {
     let phone = server.phone().await;
     assert_eq!(phone["voice_ready"], json!(true), "{phone}");
     assert_ne!(phone["from_number"], "+14155550199");
-    let listed: Vec<_> = EVERY_TOOL.into_iter().filter(|t| *t != "status").collect();
+    let listed: Vec<_> = TWILIO_TOOLS
+        .into_iter()
+        .filter(|t| *t != "status")
+        .collect();
     assert_eq!(phone["tools"], json!(listed));
     let message = json!({"to": "+14155550123", "text": "Good morning"});
     server.call("sms_send", message).await;

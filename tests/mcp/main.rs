@@ -13,4 +13,6 @@ mod waiting;
 use openagent_messaging::sandbox::{Call, Options};
 use serde_json::{Value, json};
 
-use support_mcp::{BRIEF, EVERY_TOOL, NOBODY, Server, Setup, calling, free_port, hurried, sandbox};
+use support_mcp::{
+    BRIEF, EVERY_TOOL, NOBODY, Server, Setup, TWILIO_TOOLS, calling, free_port, hurried, sandbox,
+};

@@ -27,6 +27,12 @@ async fn annotations_tell_what_a_tool_may_do() {
         ("phone_call_place", false, Some(true), true),
         ("phone_call_status", true, None, false),
         ("phone_call_hangup", false, Some(true), true),
+        ("telegram_send_message", false, Some(false), true),
+        ("telegram_send_file", false, Some(false), true),
+        ("discord_send_message", false, Some(false), true),
+        ("discord_send_file", false, Some(false), true),
+        ("whatsapp_send_message", false, Some(false), true),
+        ("whatsapp_send_file", false, Some(false), true),
     ] {
         let annotations = &server.tools[name]["annotations"];
         assert_eq!(annotations["readOnlyHint"], json!(read_only), "{name}");
@@ -66,6 +72,28 @@ async fn arguments_are_those_of_the_contract() {
             &["wait", "since", "timeout_seconds", "wake_on", "transcript"],
         ),
         ("phone_call_hangup", &["call_id"], &[]),
+        (
+            "telegram_send_message",
+            &["chat_id", "text"],
+            &["parse_mode"],
+        ),
+        (
+            "telegram_send_file",
+            &["chat_id"],
+            &["path", "url", "caption", "type"],
+        ),
+        ("discord_send_message", &["channel_id", "text"], &[]),
+        (
+            "discord_send_file",
+            &["channel_id"],
+            &["path", "url", "text"],
+        ),
+        ("whatsapp_send_message", &["phone", "text"], &[]),
+        (
+            "whatsapp_send_file",
+            &["phone"],
+            &["path", "url", "caption", "filename"],
+        ),
     ] {
         let input = &server.tools[tool]["inputSchema"];
         let none = serde_json::Map::new();

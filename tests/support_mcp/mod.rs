@@ -31,7 +31,24 @@ pub const NOBODY: &str = "+14155550002";
 /// Says hello, listens to the greeting, hangs up.
 pub const BRIEF: &str = "+14155550004";
 
-pub const EVERY_TOOL: [&str; 7] = [
+pub const EVERY_TOOL: [&str; 13] = [
+    "discord_send_file",
+    "discord_send_message",
+    "phone_call_hangup",
+    "phone_call_place",
+    "phone_call_status",
+    "sms_send",
+    "sms_send_file",
+    "sms_status",
+    "status",
+    "telegram_send_file",
+    "telegram_send_message",
+    "whatsapp_send_file",
+    "whatsapp_send_message",
+];
+
+/// Those of a Twilio account, and `status`.
+pub const TWILIO_TOOLS: [&str; 7] = [
     "phone_call_hangup",
     "phone_call_place",
     "phone_call_status",

@@ -1,5 +1,5 @@
-//! Messaging for AI agents, served over MCP: text messages, and phone calls in which an AI holds
-//! the conversation.
+//! Messaging for AI agents, served over MCP: messages by SMS, Telegram, Discord and WhatsApp, and phone
+//! calls in which an AI holds the conversation.
 //!
 //! # How a call flows
 //!
@@ -27,7 +27,7 @@
 //! | [`safety`] | what may be called and how much |
 //! | [`twilio`], [`realtime`] | the wire formats of the carrier and of the model |
 //! | [`server`] | webhooks and media streams |
-//! | [`sandbox`] | stand-ins for both services, for trying and testing |
+//! | [`sandbox`] | stand-ins for all services, for trying and testing |
 //! | [`demo`], [`doctor`] | two commands for people |
 //! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`socket`], [`shutdown`] | what the others share |
 

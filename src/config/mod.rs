@@ -238,7 +238,7 @@ impl Config {
 
     /// As [`Config::load`], with embedded providers in place of the real accounts: no
     /// credential and no provider URL of `values` is read, the other settings are. The
-    /// messaging channels have no credentials. An empty allow-list admits every number
+    /// messaging channels get no credentials here. An empty allow-list admits every number
     /// that is not refused otherwise.
     ///
     /// # Errors

@@ -259,8 +259,8 @@ pub fn command() -> Command {
     Command::new("openagent-messaging")
         .version(env!("CARGO_PKG_VERSION"))
         .about(
-            "Messaging for AI agents over MCP: SMS, and phone calls in which an AI holds the \
-             conversation",
+            "Messaging for AI agents over MCP: SMS, Telegram, Discord, WhatsApp, and phone calls in \
+             which an AI holds the conversation",
         )
         .after_help(secrets_help())
         .disable_help_subcommand(true)

@@ -1,7 +1,8 @@
-//! An embedded carrier and an embedded model on loopback sockets, for `--sandbox`, `demo`, tests
-//! and benches: the product talks to them as it talks to Twilio and OpenAI, over the same code.
+//! An embedded carrier, an embedded model and embedded messengers on loopback sockets, for
+//! `--sandbox`, `demo`, tests and benches: the product talks to them as it talks to the real ones, over
+//! the same code.
 //!
-//! Both follow the services' wire formats, not this project's clients, and refuse what the services
+//! All follow the services' wire formats, not this project's clients, and refuse what the services
 //! refuse. What a service would let pass although it cannot be meant is a complaint
 //! ([`Sandbox::complaints`]). Nothing here ever talks to another machine.
 //!
@@ -79,7 +80,7 @@ impl Default for Options {
     }
 }
 
-/// A running carrier and a running model. Dropping it stops both.
+/// A running carrier, model and messengers. Dropping it stops them.
 pub struct Sandbox {
     tasks: Tasks,
     complaints: Complaints,
@@ -94,7 +95,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts both on free ports of 127.0.0.1, with credentials of their own.
+    /// Starts them on free ports of 127.0.0.1, with credentials of their own.
     ///
     /// # Errors
     ///

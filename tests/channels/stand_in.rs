@@ -278,7 +278,9 @@ fn plain(status: u16, headers: &[(&'static str, String)], body: &[u8]) -> Vec<u8
     let mut answer =
         format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n");
     for (name, value) in headers {
-        answer.push_str(&format!("{name}: {value}\r\n"));
+        for text in [*name, ": ", value, "\r\n"] {
+            answer.push_str(text);
+        }
     }
     answer.push_str("\r\n");
     [answer.as_bytes(), body].concat()
@@ -313,13 +315,11 @@ async fn read_body(
     request.body = vec![0; wanted];
     let mut filled = 0;
     while filled < wanted {
-        match stream.read(&mut request.body[filled..]).await {
-            Ok(read @ 1..) => filled += read,
-            _ => {
-                request.body.truncate(filled);
-                return false;
-            }
-        }
+        let Ok(read @ 1..) = stream.read(&mut request.body[filled..]).await else {
+            request.body.truncate(filled);
+            return false;
+        };
+        filled += read;
     }
     wanted == length
 }

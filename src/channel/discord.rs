@@ -100,7 +100,7 @@ impl Discord {
         channel: &ChannelId,
         text: &str,
     ) -> Result<Sent, ChannelError> {
-        if text.len() > MOST_PARTS * LONGEST_TEXT * 8 {
+        if Unit::Characters.count(text) > MOST_PARTS * LONGEST_TEXT {
             return Err(too_long());
         }
         let texts = split::plain(text, Unit::Characters, LONGEST_TEXT);

@@ -3,6 +3,7 @@
 //! - [`telegram`], [`discord`], [`whatsapp`]: one client each, with the provider's own rules;
 //! - `http`: talking to a provider, the same for all: tokens stay hidden, short rate limits are
 //!   waited out, nothing is sent twice that may have been delivered;
+//! - `redact`: tokens in what a provider says;
 //! - `error`: what went wrong, and whether something was delivered;
 //! - `file`, `fetch`: files of this machine and of the web, streamed;
 //! - `split`, `markup`: long texts become several messages.
@@ -16,6 +17,7 @@ mod fetch;
 mod file;
 mod http;
 mod markup;
+mod redact;
 mod split;
 pub mod telegram;
 pub mod whatsapp;
@@ -101,6 +103,9 @@ impl Channels {
     /// Waits for messages under way, no longer than `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.tasks.close();
+        if !self.tasks.is_empty() {
+            tracing::debug!(under_way = self.tasks.len(), "messages are given time");
+        }
         let _ = tokio::time::timeout(patience, self.tasks.wait()).await;
     }
 }
@@ -140,7 +145,7 @@ struct Part {
     body: Value,
 }
 
-/// Makes requests of texts.
+/// Makes requests of texts, the parts of one.
 fn parts(texts: &[&str], body: impl Fn(&str) -> Value) -> Result<Vec<Part>, ChannelError> {
     if texts.iter().all(|text| text.trim().is_empty()) {
         return Err(ChannelError::Argument(

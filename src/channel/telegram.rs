@@ -170,8 +170,11 @@ impl Telegram {
         let texts = match mode {
             // Formatting only makes it shorter.
             _ if Unit::Utf16.count(text) <= LONGEST_TEXT => vec![text],
-            // Nobody means to send that.
-            _ if text.len() > MOST_PARTS * LONGEST_TEXT * 8 => return Err(too_long()),
+            None if Unit::Utf16.count(text) > MOST_PARTS * LONGEST_TEXT => {
+                return Err(too_long());
+            }
+            // However much of it is not shown, nobody means to send that.
+            Some(_) if text.len() > MOST_PARTS * LONGEST_TEXT * 4 => return Err(too_long()),
             None => split::plain(text, Unit::Utf16, LONGEST_TEXT),
             Some(mode) => {
                 split::at(text, &markup::glyphs(text, mode), LONGEST_TEXT).map_err(|NoPlace| {

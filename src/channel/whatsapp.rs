@@ -108,7 +108,7 @@ impl WhatsApp {
     ///
     /// [`ChannelError`].
     pub async fn send_message(&self, chat: &Chat, text: &str) -> Result<Sent, ChannelError> {
-        if text.len() > MOST_PARTS * LONGEST_TEXT * 8 {
+        if Unit::Characters.count(text) > MOST_PARTS * LONGEST_TEXT {
             return Err(too_long());
         }
         let texts = split::plain(text, Unit::Characters, LONGEST_TEXT);

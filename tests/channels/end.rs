@@ -19,12 +19,16 @@ async fn a_message_under_way_is_sent_to_its_end() {
     let release = Arc::new(Notify::new());
     let held = Reply::Held(Arc::clone(&release), message());
     let stand_in = StandIn::start(vec![held, Reply::Json(200, message())]).await;
-    let mut server = telegram(&stand_in).await;
+    let setup = telegram_setup(&stand_in).env("RUST_LOG", "debug");
+    let mut server = Server::start(&setup).await;
     let text = format!("{}\n{}", "a".repeat(3_000), "b".repeat(3_000));
     let long = json!({"chat_id": "42", "text": text});
     server.begin("telegram_send_message", long).await;
     stand_in.wait(1).await;
     server.close_stdin();
+    // Only messages keep it by now.
+    let waits = |seen: &support_mcp::Seen| seen.stderr.contains("are given time").then_some(());
+    server.wait("the wait for messages", waits).await;
     release.notify_one();
     // The second half follows although nobody will read the result.
     stand_in.wait(2).await;

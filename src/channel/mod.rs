@@ -184,3 +184,44 @@ fn check_caption(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    fn none() -> Channels {
+        Channels {
+            telegram: None,
+            discord: None,
+            whatsapp: None,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_sent_to_its_end_although_nobody_waits_for_it() {
+        let channels = none();
+        let (release, released) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let sending = async move {
+            released.await.unwrap();
+            done.send(()).unwrap();
+            Ok(Sent::default())
+        };
+        let mut waiting = Box::pin(channels.send(Provider::Telegram, sending));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        release.send(()).unwrap();
+        is_done.await.unwrap();
+        channels.shut_down(Duration::from_secs(60)).await;
+        assert!(channels.tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_bug_is_told_as_an_unknown_result() {
+        let sending = async { panic!("a bug") };
+        let result = none().send(Provider::Discord, sending).await;
+        assert!(result.unwrap_err().may_have_been_delivered());
+    }
+}

@@ -32,10 +32,11 @@ impl IntoCallToolResult for Failed {
     }
 }
 
-/// The schema of a result: the provider's object with the fields that matter most, all others
+/// The schema of a result, of a provider whose ids are of this type: its object with the fields that
+/// matter most, all others
 /// admitted, and what is added when a text made several messages or none. No field is required,
 /// because hosts may check failures against it, too.
-pub(super) fn message_schema(described: &[(&str, &str, &str)]) -> Schema {
+pub(super) fn message_schema(id_type: &str, described: &[(&str, &str, &str)]) -> Schema {
     let mut properties = serde_json::Map::new();
     for (name, kind, meaning) in described {
         properties.insert(
@@ -69,7 +70,7 @@ pub(super) fn message_schema(described: &[(&str, &str, &str)]) -> Schema {
         "message_ids".into(),
         json!({
             "type": "array",
-            "items": {"type": ["string", "integer"]},
+            "items": {"type": id_type},
             "description": "If the text made several messages: the ids of those that were sent, in order.",
         }),
     );

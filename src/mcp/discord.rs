@@ -59,12 +59,15 @@ impl JsonSchema for DiscordMessage {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        message_schema(&[
-            ("id", "string", "The message."),
-            ("channel_id", "string", "Where it was sent."),
-            ("timestamp", "string", "When it was sent, RFC 3339."),
-            ("content", "string", "What it says."),
-        ])
+        message_schema(
+            "string",
+            &[
+                ("id", "string", "The message."),
+                ("channel_id", "string", "Where it was sent."),
+                ("timestamp", "string", "When it was sent, RFC 3339."),
+                ("content", "string", "What it says."),
+            ],
+        )
     }
 }
 

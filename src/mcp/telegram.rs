@@ -111,12 +111,15 @@ impl JsonSchema for TelegramMessage {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        message_schema(&[
-            ("message_id", "integer", "The message, within its chat."),
-            ("date", "integer", "When it was sent, as Unix time."),
-            ("chat", "object", "Where it was sent."),
-            ("text", "string", "What it says."),
-        ])
+        message_schema(
+            "integer",
+            &[
+                ("message_id", "integer", "The message, within its chat."),
+                ("date", "integer", "When it was sent, as Unix time."),
+                ("chat", "object", "Where it was sent."),
+                ("text", "string", "What it says."),
+            ],
+        )
     }
 }
 

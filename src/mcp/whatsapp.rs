@@ -62,14 +62,17 @@ impl JsonSchema for WhatsAppMessage {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        message_schema(&[
-            ("idMessage", "string", "The message."),
-            (
-                "urlFile",
-                "string",
-                "Where Green API keeps a file that was uploaded.",
-            ),
-        ])
+        message_schema(
+            "string",
+            &[
+                ("idMessage", "string", "The message."),
+                (
+                    "urlFile",
+                    "string",
+                    "Where Green API keeps a file that was uploaded.",
+                ),
+            ],
+        )
     }
 }
 

@@ -142,18 +142,17 @@ fn file_message(kind: &'static str, fields: &Fields) -> Result<Content, Refused>
         }
         (url, None, String::new())
     };
-    let id = json!({"file_id": hex32(), "file_unique_id": &hex32()[..15], "file_size": length});
-    let mut object = id.clone();
+    let mut object = json!({"file_id": hex32(), "file_unique_id": &hex32()[..15]});
+    if let Some(length) = length {
+        object["file_size"] = json!(length);
+    }
+    if !mime.is_empty() && kind != "photo" {
+        object["mime_type"] = json!(mime);
+    }
     match kind {
-        "photo" => object = json!([id]),
-        "document" => {
-            object["file_name"] = json!(name);
-            object["mime_type"] = json!(mime);
-        }
-        _ => {
-            object["duration"] = json!(1);
-            object["mime_type"] = json!(mime);
-        }
+        "photo" => object = json!([object]),
+        "document" => object["file_name"] = json!(name),
+        _ => object["duration"] = json!(1),
     }
     let mut content = json!({kind: object});
     if !caption.is_empty() {

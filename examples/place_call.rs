@@ -40,7 +40,7 @@ async fn place_and_follow(out: &mut impl Write) -> Result<Outcome, Box<dyn std::
         App::start_sandboxed(&values, Options::default(), CancellationToken::new()).await?;
     let board = app.board.as_ref().ok_or("calls are not set up")?;
 
-    let session = board
+    let placed = board
         .place(Order {
             to: E164::parse("+14155550142")?,
             mission: "Book a table for two on Friday at eight.".to_owned(),
@@ -51,6 +51,7 @@ async fn place_and_follow(out: &mut impl Write) -> Result<Outcome, Box<dyn std::
             idempotency_key: None,
         })
         .await?;
+    let session = placed.here().ok_or("without a key, each call is new")?;
     let call = &session.call;
     writeln!(out, "placed {}", call.id)?;
 

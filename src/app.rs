@@ -1,22 +1,32 @@
 //! Puts the parts together, as the configuration wants them, once at start.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::switchboard::Switchboard;
 use crate::channel::Channels;
 use crate::config::{Config, ConfigError, Sandboxed, Twilio, Values};
-use crate::safety::budget::{Budget, Limits};
+use crate::safety::budget::Limits;
 use crate::safety::destination::Destinations;
 use crate::sandbox::{Options, Sandbox};
 use crate::server;
 use crate::sms::Messenger;
+use crate::store::{Place, Store};
 use crate::twilio::rest::{Account, Client};
+
+/// Without a file, finished calls are remembered for a day.
+const REMEMBERED: Duration = Duration::from_secs(86_400);
+
+/// For telling other processes on the store that this one is gone.
+const LEAVING: Duration = Duration::from_millis(300);
 
 /// What the tools work with.
 #[derive(Debug)]
@@ -35,7 +45,11 @@ pub struct App {
     pub warnings: Vec<String>,
     /// Cancelled when the program stops: whoever waits answers at once.
     pub stop: CancellationToken,
-    server: Option<JoinHandle<()>>,
+    /// What runs for as long as the program does.
+    tasks: Mutex<JoinSet<()>>,
+    /// One of them failed.
+    broken: Arc<AtomicBool>,
+    store: Option<Arc<Store>>,
     /// Cancelled when the last line is hung up: Twilio is listened to until then.
     serving: CancellationToken,
 }
@@ -126,7 +140,9 @@ impl App {
             local_port: None,
             warnings: warnings(&config),
             stop: stop.clone(),
-            server: None,
+            tasks: Mutex::default(),
+            broken: Arc::default(),
+            store: None,
             serving: CancellationToken::new(),
             config: Arc::clone(&config),
         };
@@ -141,12 +157,14 @@ impl App {
             own: twilio.from.clone(),
             admit_unlisted: phone.admit_unlisted,
         });
-        let budget = Arc::new(Budget::new(Limits {
+        let limits = Limits {
             daily: phone.max_daily,
             daily_calls_per_number: phone.max_daily_calls_per_number,
             daily_sms: phone.max_daily_sms,
             concurrent: phone.max_concurrent,
-        }));
+        };
+        let place = phone.db.clone().map_or(Place::Memory, Place::File);
+        let store = Arc::new(Store::new(place));
         let (listener, missing) = match listener {
             Some(Ok(listener)) => (Some(listener), Vec::new()),
             Some(Err(why)) => (None, vec![why]),
@@ -157,7 +175,8 @@ impl App {
             twilio.from.clone(),
             client.clone(),
             Arc::clone(&destinations),
-            Arc::clone(&budget),
+            limits,
+            Arc::clone(&store),
             missing,
             stop,
         ));
@@ -171,23 +190,53 @@ impl App {
                 public_url.clone(),
                 app.serving.clone(),
             );
-            app.server = Some(tokio::spawn(serving));
+            app.keep_up("webhook server", serving);
         }
+        let keeper = Arc::clone(&board);
+        app.keep_up("journal", async move { keeper.keep_journal().await });
+        let keep_for = match store.is_shared() {
+            true => Duration::from_secs(u64::from(phone.retention_days) * 86_400),
+            false => REMEMBERED,
+        };
+        app.keep_up("watch", Arc::clone(&board).keep_watch(keep_for));
+        app.store = Some(Arc::clone(&store));
         app.messenger = Some(Arc::new(Messenger::new(
             client,
             twilio.from.clone(),
             destinations,
-            budget,
+            limits,
+            Arc::clone(&store),
             config.unchecked_cost(),
         )));
         app.board = Some(board);
         Arc::new(app)
     }
 
-    /// Hangs up whatever is live, lets messages under way arrive, and stops the server, all in no
-    /// more than `patience`.
+    /// Runs `work` until the program ends. Should it fail, the program stops in good order: without
+    /// it, calls would be neither heard nor written down.
+    fn keep_up(&self, what: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let (stop, broken) = (self.stop.clone(), Arc::clone(&self.broken));
+        let guarded = async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!(what, "an internal error; stopping");
+                broken.store(true, Ordering::Relaxed);
+                stop.cancel();
+            }
+        };
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(guarded);
+    }
+
+    /// Something failed without which the program cannot go on.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Hangs up whatever is live, lets messages under way arrive, writes everything down, and stops
+    /// the server, all in no more than `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.stop.cancel();
+        let patience = patience.saturating_sub(LEAVING);
         let calls = async {
             if let Some(board) = &self.board {
                 board.shut_down(patience).await;
@@ -202,8 +251,12 @@ impl App {
         tokio::join!(calls, messages, channels);
         // The server was up meanwhile: Twilio's callbacks tell that a line is over.
         self.serving.cancel();
-        if let Some(server) = &self.server {
-            server.abort();
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .abort_all();
+        if let Some(store) = &self.store {
+            let _ = tokio::time::timeout(LEAVING, store.leave()).await;
         }
     }
 }
@@ -241,11 +294,6 @@ fn warnings(config: &Config) -> Vec<String> {
 pub(crate) fn unsupported(config: &Config) -> Vec<String> {
     let phone = &config.phone;
     let later = [
-        (
-            "OPENAGENT_PHONE_DB",
-            phone.db.is_some(),
-            "calls and limits are kept in memory only",
-        ),
         (
             "OPENAGENT_PHONE_METRICS",
             phone.metrics.is_some(),

@@ -16,6 +16,7 @@ use crate::realtime::event::{self, Parsed};
 use crate::realtime::socket::{self, ModelMessage};
 use crate::secret::Secret;
 use crate::server;
+use crate::store::{Place, Store};
 
 /// For each thing that is reached out to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,10 +77,23 @@ pub async fn run(config: Config, out: &mut impl Write) -> Result<bool, String> {
     for finding in phone(&config).await {
         note(finding);
     }
+    note(store(&config).await);
     for finding in channels(&config).await {
         note(finding);
     }
     Ok(healthy)
+}
+
+/// Opens the history as the server would.
+async fn store(config: &Config) -> Finding {
+    let Some(file) = &config.phone.db else {
+        let why = "store: calls and limits are kept in memory (OPENAGENT_PHONE_DB)";
+        return Finding::Off(why.into());
+    };
+    match Store::new(Place::File(file.clone())).open().await {
+        Ok(()) => Finding::Good(format!("store: {} can be used", file.display())),
+        Err(error) => Finding::Bad(format!("store: {error}")),
+    }
 }
 
 async fn phone(config: &Config) -> Vec<Finding> {

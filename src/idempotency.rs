@@ -1,4 +1,5 @@
-//! Idempotency keys: the same request twice acts once, also while the first is still under way.
+//! Idempotency keys within this process: the same request twice acts once, and the second waits for
+//! the first while it is under way. [`crate::store::keys`] knows them beyond the process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +15,8 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 const KEYS: usize = 10_000;
 
 /// The key was used before, for something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "This idempotency_key was already used with other arguments. Use a new key for a new request, or the same arguments \
-     to get the first result again."
-)]
-pub struct KeyReused;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reused;
 
 /// The keys of one tool, with the result that each led to.
 #[derive(Debug)]
@@ -65,8 +62,8 @@ impl<T: Clone> Keys<T> {
     ///
     /// # Errors
     ///
-    /// [`KeyReused`] if the key came with other arguments before.
-    pub async fn begin(&self, key: &str, fingerprint: &str) -> Result<Begun<T>, KeyReused> {
+    /// [`Reused`] if the key came with other arguments before.
+    pub async fn begin(&self, key: &str, fingerprint: &str) -> Result<Begun<T>, Reused> {
         loop {
             let mut pending = match self.look_up(key, fingerprint)? {
                 Ok(ticket) => return Ok(Begun::First(ticket)),
@@ -86,7 +83,7 @@ impl<T: Clone> Keys<T> {
         &self,
         key: &str,
         fingerprint: &str,
-    ) -> Result<Result<Ticket<T>, watch::Receiver<Option<T>>>, KeyReused> {
+    ) -> Result<Result<Ticket<T>, watch::Receiver<Option<T>>>, Reused> {
         let mut known = lock(&self.known);
         forget(&mut known);
         if let Some(entry) = known.get(key)
@@ -96,7 +93,7 @@ impl<T: Clone> Keys<T> {
             return if entry.fingerprint == fingerprint {
                 Ok(Err(entry.result.clone()))
             } else {
-                Err(KeyReused)
+                Err(Reused)
             };
         }
         let (result, receiver) = watch::channel(None);
@@ -161,7 +158,7 @@ fn forget<T>(known: &mut HashMap<String, Entry<T>>) {
 mod tests {
     use super::*;
 
-    fn first<T>(begun: Result<Begun<T>, KeyReused>) -> Ticket<T> {
+    fn first<T>(begun: Result<Begun<T>, Reused>) -> Ticket<T> {
         match begun {
             Ok(Begun::First(ticket)) => ticket,
             _ => panic!("not the first"),
@@ -200,7 +197,7 @@ mod tests {
     async fn other_arguments_are_an_error() {
         let keys = Keys::default();
         first(keys.begin("k", "a").await).done(1);
-        assert!(matches!(keys.begin("k", "b").await, Err(KeyReused)));
+        assert!(matches!(keys.begin("k", "b").await, Err(Reused)));
         assert!(matches!(
             keys.begin("other", "b").await,
             Ok(Begun::First(_))

@@ -25,6 +25,7 @@
 //! | [`sms`] | text messages by phone |
 //! | [`channel`] | messages by Telegram, Discord and WhatsApp |
 //! | [`safety`] | what may be called and how much |
+//! | [`store`] | what outlives the process |
 //! | [`twilio`], [`realtime`] | the wire formats of the carrier and of the model |
 //! | [`server`] | webhooks and media streams |
 //! | [`sandbox`] | stand-ins for all services, for trying and testing |
@@ -49,4 +50,5 @@ pub mod server;
 pub mod shutdown;
 pub mod sms;
 pub mod socket;
+pub mod store;
 pub mod twilio;

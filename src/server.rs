@@ -28,12 +28,13 @@ use uuid::Uuid;
 
 use crate::call::drive::CarrierStream;
 use crate::call::session::Session;
-use crate::call::switchboard::Switchboard;
+use crate::call::switchboard::{Stray, Switchboard};
 use crate::config::PublicUrl;
 use crate::secret::Secret;
 use crate::socket::{READ_BUFFER, Socket};
 use crate::twilio::frame::{self, Frame};
 use crate::twilio::signature;
+use crate::twilio::twiml;
 
 /// What `/healthz` answers; `doctor` knows us by it.
 pub const HEALTHY: &str = "openagent-messaging is up\n";
@@ -101,7 +102,7 @@ pub async fn serve(
         noise: Noise::default(),
     });
     let routes = Router::new()
-        .route("/twiml/{call_id}", post(twiml))
+        .route("/twiml/{call_id}", post(answer_twiml))
         .route("/status/{call_id}", post(status))
         .route("/media", get(media))
         .route("/healthz", get(async || HEALTHY))
@@ -163,7 +164,7 @@ struct Webhook {
 
 impl Webhook {
     /// Reads the form and checks who sent it, before anything else is looked at.
-    async fn read(shared: &Shared, call_id: &str, request: Request) -> Result<Self, StatusCode> {
+    async fn read(shared: &Shared, call_id: &str, request: Request) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let body = read(body).await?;
         let params: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
@@ -173,20 +174,40 @@ impl Webhook {
         });
         if !signed {
             shared.noise.note(UNSIGNED, &parts.uri);
-            return Err(StatusCode::FORBIDDEN);
+            return Err(Refusal::Status(StatusCode::FORBIDDEN));
         }
         let session = Uuid::try_parse(call_id)
             .ok()
             .and_then(|id| shared.board.session(id));
-        Ok(Self {
-            session: session.ok_or(StatusCode::NOT_FOUND)?,
-            params,
-        })
+        if let Some(session) = session {
+            return Ok(Self { session, params });
+        }
+        match shared.board.stray(call_id, param(&params, "CallSid")).await {
+            Stray::Orphan => Err(Refusal::Orphan),
+            Stray::Unknown => Err(Refusal::Status(StatusCode::NOT_FOUND)),
+        }
     }
 
     fn param(&self, name: &str) -> &str {
-        let found = self.params.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value.as_str())
+        param(&self.params, name)
+    }
+}
+
+fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
+    let found = params.iter().find(|(known, _)| known == name);
+    found.map_or("", |(_, value)| value.as_str())
+}
+
+/// Why a request is not passed on to a call.
+enum Refusal {
+    Status(StatusCode),
+    /// The call's process has died; the line must end.
+    Orphan,
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Self::Status(status)
     }
 }
 
@@ -213,20 +234,21 @@ fn signed_url(public_url: &PublicUrl, uri: &Uri) -> String {
     public_url.join(path.trim_start_matches('/'))
 }
 
-async fn twiml(
+async fn answer_twiml(
     State(shared): State<Arc<Shared>>,
     Path(call_id): Path<String>,
     request: Request,
 ) -> Response {
-    match Webhook::read(&shared, &call_id, request).await {
+    let answer = match Webhook::read(&shared, &call_id, request).await {
         Ok(webhook) => {
             let (sid, status) = (webhook.param("CallSid"), webhook.param("CallStatus"));
-            let answer = shared.board.answer_twiml(&webhook.session, sid, status);
-            let xml = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
-            (xml, answer).into_response()
+            shared.board.answer_twiml(&webhook.session, sid, status)
         }
-        Err(refusal) => refusal.into_response(),
-    }
+        Err(Refusal::Orphan) => twiml::hang_up(),
+        Err(Refusal::Status(status)) => return status.into_response(),
+    };
+    let xml = [(header::CONTENT_TYPE, "text/xml; charset=utf-8")];
+    (xml, answer).into_response()
 }
 
 async fn status(
@@ -238,12 +260,14 @@ async fn status(
         Ok(webhook) => {
             let (sid, status) = (webhook.param("CallSid"), webhook.param("CallStatus"));
             let sequence = webhook.param("SequenceNumber").parse().ok();
+            let seconds = webhook.param("CallDuration").parse().ok();
             shared
                 .board
-                .on_status(&webhook.session, sid, status, sequence);
+                .on_status(&webhook.session, sid, status, sequence, seconds);
             StatusCode::NO_CONTENT
         }
-        Err(refusal) => refusal,
+        Err(Refusal::Orphan) => StatusCode::NO_CONTENT,
+        Err(Refusal::Status(status)) => status,
     }
 }
 

@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::idempotency::{Begun, KeyReused, Keys};
+use crate::idempotency::{Begun, Keys, Reused};
 use crate::phone::E164;
-use crate::safety::budget::{Budget, OverBudget};
+use crate::safety::budget::Limits;
 use crate::safety::destination::{Destinations, Refusal};
+use crate::store::Store;
+use crate::store::keys::{Key, KeyReused};
+use crate::store::limits::Refused;
+use crate::store::messages::{self, Counted, SentBefore};
 use crate::twilio::rest::{Client, MessageResource, NewMessage, TwilioError};
 
 /// A message to be sent.
@@ -25,18 +30,28 @@ pub struct Message {
     pub idempotency_key: Option<String>,
 }
 
+impl Message {
+    /// Stands for all that makes two messages the same.
+    fn fingerprint(&self) -> String {
+        format!("{} {self:?}", self.to.as_str())
+    }
+}
+
+/// How long to wait for another process that is sending a message with the same key.
+const SAME_KEY: Duration = Duration::from_secs(20);
+
+/// How often to look whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Why a message was not sent. The text is for the agent.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
     /// The number must not be written to.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A limit is reached.
+    /// A limit is reached or cannot be checked, or the key was used for another message.
     #[error(transparent)]
-    OverBudget(#[from] OverBudget),
-    /// The key was used for another message.
-    #[error(transparent)]
-    KeyReused(#[from] KeyReused),
+    Limit(#[from] Refused),
     /// A limit is set that cannot be checked.
     #[error("Messages are refused: {0}. Tell the user.")]
     Unchecked(String),
@@ -48,6 +63,18 @@ pub enum SendError {
         "It is unknown whether the message was sent: do not send it again before the user has looked. {0}"
     )]
     Unknown(TwilioError),
+    /// An earlier run of the server was sending it when it ended.
+    #[error(
+        "A message was already being sent with this idempotency_key when the server ended, and it is unknown whether it \
+         was sent: do not send it again before the user has looked."
+    )]
+    WasUnknown,
+    /// Another process is sending it, and takes its time.
+    #[error(
+        "Another run of the server is sending a message with this idempotency_key right now; it was not sent again. \
+         Repeat this in a moment, with the same key."
+    )]
+    SameKeyBusy,
     /// A bug.
     #[error(
         "An internal error interrupted the sending, and it is unknown whether the message was sent: do not send it again \
@@ -62,7 +89,8 @@ pub struct Messenger {
     twilio: Client,
     from: E164,
     destinations: Arc<Destinations>,
-    budget: Arc<Budget>,
+    limits: Limits,
+    store: Arc<Store>,
     /// A limit that cannot be checked counts as reached.
     refused: Option<String>,
     keys: Keys<Result<MessageResource, SendError>>,
@@ -75,14 +103,16 @@ impl Messenger {
         twilio: Client,
         from: E164,
         destinations: Arc<Destinations>,
-        budget: Arc<Budget>,
+        limits: Limits,
+        store: Arc<Store>,
         refused: Option<String>,
     ) -> Self {
         Self {
             twilio,
             from,
             destinations,
-            budget,
+            limits,
+            store,
             refused,
             keys: Keys::default(),
             tasks: TaskTracker::new(),
@@ -97,13 +127,11 @@ impl Messenger {
     pub async fn send(self: &Arc<Self>, message: Message) -> Result<MessageResource, SendError> {
         let ticket = match &message.idempotency_key {
             None => None,
-            Some(key) => {
-                let fingerprint = format!("{} {message:?}", message.to.as_str());
-                match self.keys.begin(key, &fingerprint).await? {
-                    Begun::Repeat(result) => return result,
-                    Begun::First(ticket) => Some(ticket),
-                }
-            }
+            Some(key) => match self.keys.begin(key, &message.fingerprint()).await {
+                Err(Reused) => return Err(Refused::from(KeyReused).into()),
+                Ok(Begun::Repeat(result)) => return result,
+                Ok(Begun::First(ticket)) => Some(ticket),
+            },
         };
         // In a task of its own: a cancelled request must not release the key of a message that is
         // on its way.
@@ -123,23 +151,59 @@ impl Messenger {
         if let Some(limit) = &self.refused {
             return Err(SendError::Unchecked(limit.clone()));
         }
-        let now = Utc::now();
-        self.budget.count_sms(now)?;
+        let key = message.idempotency_key.as_deref();
+        let key = key.map(|key| Key::new("sms", key, &message.fingerprint()));
+        let id = match self.count(message, key.as_ref()).await? {
+            Counted::New(id) => id,
+            Counted::Before(SentBefore::Accepted(sent)) => return Ok(sent),
+            Counted::Before(SentBefore::Sending) => return Err(SendError::SameKeyBusy),
+            Counted::Before(SentBefore::Unknown) => return Err(SendError::WasUnknown),
+        };
         let new = NewMessage {
             to: message.to.as_str(),
             from: self.from.as_str(),
             body: message.text.as_deref(),
             media_url: message.media_url.as_deref(),
         };
+        // A store that fails now leaves the message counted, and as one of which nobody knows
+        // whether it was sent: that errs on the safe side.
         match self.twilio.send_message(&new).await {
             Ok(sent) => {
                 tracing::info!(to = %message.to.masked(), "message sent");
+                let _ = self.store.message_accepted(id, &sent).await;
                 Ok(sent)
             }
-            Err(error) if error.may_have_reached() => Err(SendError::Unknown(error)),
+            Err(error) if error.may_have_reached() => {
+                let _ = self.store.message_unknown(id).await;
+                Err(SendError::Unknown(error))
+            }
             Err(error) => {
-                self.budget.uncount_sms(now);
+                let _ = self.store.forget_message(id).await;
                 Err(SendError::Twilio(error))
+            }
+        }
+    }
+
+    /// Counts a message, once no other process is sending it.
+    async fn count(&self, message: &Message, key: Option<&Key>) -> Result<Counted, SendError> {
+        let started = Instant::now();
+        loop {
+            let new = messages::NewMessage {
+                to: &message.to,
+                from: &self.from,
+                text: message.text.as_deref(),
+                media_url: message.media_url.as_deref(),
+                key,
+            };
+            match self
+                .store
+                .count_message(new, &self.limits, Utc::now())
+                .await?
+            {
+                Counted::Before(SentBefore::Sending) if started.elapsed() < SAME_KEY => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                counted => return Ok(counted),
             }
         }
     }

@@ -175,6 +175,9 @@ impl Driver {
                 continue;
             };
             let text = Bytes::from(text);
+            if let Some(used) = model_wire::usage(&text) {
+                self.session.call.add_usage(used);
+            }
             match debrief::read(&text) {
                 Answer::Verdict(summary, outcome) => {
                     self.session.call.refine(summary, outcome);
@@ -336,6 +339,11 @@ impl Driver {
                     // The model's words may quote what was said: not at info.
                     tracing::warn!(?about, ?kind, "the voice model refused something");
                     tracing::debug!(%message, harmless = *kind == ErrorKind::Harmless, "its words");
+                }
+                if let ModelEvent::ResponseEnded { .. } = event
+                    && let Some(used) = model_wire::usage(text)
+                {
+                    self.session.call.add_usage(used);
                 }
                 self.input(Input::Model(event));
             }

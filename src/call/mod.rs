@@ -13,6 +13,7 @@ pub mod audio;
 pub mod bridge;
 pub mod disclosure;
 pub mod drive;
+pub mod journal;
 pub mod language;
 pub mod record;
 pub mod registry;

@@ -1,7 +1,7 @@
 //! One call as it is known to the outside: its state, the revision that each visible change
 //! raises, and those who wait for one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,10 +9,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::bridge::event::{Change, End};
+use super::journal::Changes;
 use super::language::Language;
 use super::snapshot::{Direction, Latency, Line, Outcome, Role, Snapshot, Status};
 use super::transcript::Transcript;
 use crate::phone::E164;
+use crate::realtime::event::Usage;
 use crate::twilio::rest::is_call_sid;
 
 /// Latencies of a call that are kept for its percentiles.
@@ -45,8 +47,10 @@ pub struct Call {
     pub brief: Brief,
     state: Mutex<State>,
     revisions: watch::Sender<Revisions>,
-    /// Twilio has reported the end of the line: there is nothing left to hang up.
+    /// The line is hung up, or Twilio has reported its end.
     line_over: watch::Sender<bool>,
+    /// Where changes are noted, to be written down.
+    changes: Arc<Changes>,
 }
 
 /// The numbers that waiters watch.
@@ -77,6 +81,9 @@ struct State {
     outcome: Option<Outcome>,
     error: Option<String>,
     callee_spoke: bool,
+    usage: Usage,
+    /// When it came to each status.
+    history: Vec<(Status, DateTime<Utc>)>,
     started_at: DateTime<Utc>,
     answered_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
@@ -101,7 +108,7 @@ const NOTES: usize = 200;
 
 impl Call {
     /// A call that is about to be dialled.
-    pub fn new(brief: Brief, now: DateTime<Utc>) -> Self {
+    pub fn new(id: Uuid, brief: Brief, now: DateTime<Utc>, changes: Arc<Changes>) -> Self {
         let state = State {
             status: Status::Initiated,
             twilio_sid: None,
@@ -115,6 +122,8 @@ impl Call {
             outcome: None,
             error: None,
             callee_spoke: false,
+            usage: Usage::default(),
+            history: vec![(Status::Initiated, now)],
             started_at: now,
             answered_at: None,
             ended_at: None,
@@ -128,11 +137,12 @@ impl Call {
             is_final: false,
         };
         Self {
-            id: Uuid::new_v4(),
+            id,
             brief,
             state: Mutex::new(state),
             revisions: watch::Sender::new(first),
             line_over: watch::Sender::new(false),
+            changes,
         }
     }
 
@@ -149,6 +159,12 @@ impl Call {
             }
             revisions.is_final = state.status.is_final();
         });
+        self.changes.note(self.id);
+    }
+
+    /// Something that nobody sees has changed, but is to be written down.
+    pub(super) fn changed_unseen(&self) {
+        self.changes.note(self.id);
     }
 
     fn next_revision(&self) -> u64 {
@@ -185,9 +201,11 @@ impl Call {
         !*self.line_over.borrow()
     }
 
-    /// Remembers that Twilio has reported the end of the line.
+    /// Remembers that the line is hung up, or that Twilio has reported its end.
     pub fn line_is_over(&self) {
-        self.line_over.send_replace(true);
+        if !self.line_over.send_replace(true) {
+            self.changed_unseen();
+        }
     }
 
     /// Waits until Twilio has reported the end of the line.
@@ -230,6 +248,7 @@ impl Call {
             return;
         }
         state.status = to;
+        state.history.push((to, now));
         if to == Status::InProgress {
             state.answered_at = Some(now);
         }
@@ -309,6 +328,7 @@ impl Call {
             return false;
         }
         state.status = end.status();
+        state.history.push((end.status(), now));
         state.ended_at = Some(now);
         state.error = end.error().map(str::to_owned);
         state.model_gone = matches!(end, End::ModelGone(_));
@@ -354,6 +374,23 @@ impl Call {
         self.state().duration(now)
     }
 
+    /// Adds what a response used. Responses that are cancelled count, too, and those after the end.
+    pub fn add_usage(&self, used: Usage) {
+        self.state().usage += used;
+        self.changed_unseen();
+    }
+
+    /// What is to be written down: the call as it stands, and the lines changed after `revision`.
+    pub(super) fn unsaved(&self, revision: u64, now: DateTime<Utc>) -> Unsaved {
+        let state = self.state();
+        Unsaved {
+            snapshot: self.show(&state, Vec::new(), now),
+            lines: state.transcript.changed(revision),
+            history: state.history.clone(),
+            usage: state.usage,
+        }
+    }
+
     /// The call as the agent sees it.
     pub fn snapshot(&self, lines: Lines, now: DateTime<Utc>) -> Snapshot {
         let state = self.state();
@@ -362,6 +399,10 @@ impl Call {
             Lines::After(revision) => state.transcript.since(revision),
             Lines::None => Vec::new(),
         };
+        self.show(&state, transcript, now)
+    }
+
+    fn show(&self, state: &State, transcript: Vec<Line>, now: DateTime<Utc>) -> Snapshot {
         let revision = self.revisions.borrow().latest;
         Snapshot {
             call_id: self.id.to_string(),
@@ -389,6 +430,14 @@ impl Call {
             hint: hint(state.status, revision),
         }
     }
+}
+
+/// What is to be written down of a call.
+pub(super) struct Unsaved {
+    pub(super) snapshot: Snapshot,
+    pub(super) lines: Vec<(u32, Line)>,
+    pub(super) history: Vec<(Status, DateTime<Utc>)>,
+    pub(super) usage: Usage,
 }
 
 impl State {

@@ -73,31 +73,21 @@ mod tests {
     use super::*;
     use crate::call::bridge::event::End;
     use crate::call::language::Language;
-    use crate::call::record::Brief;
+    use crate::call::record::{Brief, Call};
     use crate::phone::E164;
-    use crate::safety::budget::{Budget, Limits};
     use std::time::Duration;
 
     fn call(hour: i64) -> Arc<Session> {
         let number = E164::parse("+15005550006").unwrap();
-        let minute = Duration::from_secs(60);
-        let limits = Limits {
-            daily: minute,
-            daily_calls_per_number: 1,
-            daily_sms: 1,
-            concurrent: 1,
-        };
-        let reservation = Budget::new(limits)
-            .reserve_call(&number, minute, at(hour))
-            .unwrap();
         let brief = Brief {
             to: number.clone(),
             from: number,
             mission: String::new(),
             language: Language::default(),
-            max_duration: minute,
+            max_duration: Duration::from_secs(60),
         };
-        Session::new(brief, reservation, at(hour)).0
+        let call = Call::new(Uuid::new_v4(), brief, at(hour), Arc::default());
+        Session::new(call, String::new()).0
     }
 
     fn at(hour: i64) -> DateTime<Utc> {

@@ -1,15 +1,17 @@
 //! A session: what the webhooks and the tools hold of a live call. Its driver holds the rest.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::sync::{mpsc, watch};
 
 use super::bridge::event::End;
 use super::drive::{CarrierStream, Order};
-use super::record::{Brief, Call};
+use super::record::Call;
 use super::token::StreamTokens;
-use crate::safety::budget::Reservation;
+use crate::store::calls::{LineState, Saved};
 
 /// Orders that may wait for a driver, which takes them at once.
 const ORDERS: usize = 8;
@@ -34,8 +36,12 @@ pub struct Session {
     pub call: Call,
     /// Lets media streams in.
     pub tokens: StreamTokens,
-    /// What the call holds of the budget.
-    pub(super) reservation: Reservation,
+    /// The model that speaks.
+    model: String,
+    /// What the call used of the limits, once that is known.
+    settled: OnceLock<Duration>,
+    /// The revision that is written down, and everything before it.
+    saved: AtomicU64,
     /// What became of the request to dial.
     dial: watch::Sender<Dial>,
     orders: mpsc::Sender<Order>,
@@ -43,16 +49,14 @@ pub struct Session {
 
 impl Session {
     /// A session, and the orders that its driver must follow.
-    pub(super) fn new(
-        brief: Brief,
-        reservation: Reservation,
-        now: DateTime<Utc>,
-    ) -> (Arc<Self>, mpsc::Receiver<Order>) {
+    pub(super) fn new(call: Call, model: String) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, receiver) = mpsc::channel(ORDERS);
         let session = Self {
-            call: Call::new(brief, now),
+            call,
             tokens: StreamTokens::default(),
-            reservation,
+            model,
+            settled: OnceLock::new(),
+            saved: AtomicU64::new(0),
             dial: watch::Sender::new(Dial::Pending),
             orders,
         };
@@ -85,6 +89,39 @@ impl Session {
             }
             news
         });
+        self.call.changed_unseen();
+    }
+
+    /// Gives back what the call does not use of the limits; the first time counts.
+    pub(super) fn settle(&self, used: Duration) {
+        if self.settled.set(used).is_ok() {
+            self.call.changed_unseen();
+        }
+    }
+
+    /// What is to be written down now.
+    pub(super) fn unsaved(&self) -> Saved {
+        let unsaved = (self.call).unsaved(self.saved.load(Ordering::Relaxed), Utc::now());
+        let over = !self.call.line_may_be_open();
+        let line = match self.dial() {
+            _ if over => LineState::Over,
+            Dial::Pending | Dial::Never => LineState::None,
+            Dial::Placed => LineState::Open,
+            Dial::Unknown => LineState::Unknown,
+        };
+        Saved {
+            snapshot: unsaved.snapshot,
+            lines: unsaved.lines,
+            history: unsaved.history,
+            line,
+            settled: self.settled.get().copied(),
+            usage: Some((self.model.clone(), unsaved.usage)),
+        }
+    }
+
+    /// This revision is written down.
+    pub(super) fn is_saved(&self, revision: u64) {
+        self.saved.store(revision, Ordering::Relaxed);
     }
 
     /// What became of the request to dial, as far as is known.

@@ -211,7 +211,7 @@ pub struct Snapshot {
 }
 
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn millis_or_null<S: serde::Serializer>(
+pub(crate) fn millis_or_null<S: serde::Serializer>(
     t: &Option<DateTime<Utc>>,
     to: S,
 ) -> Result<S::Ok, S::Error> {

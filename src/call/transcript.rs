@@ -24,6 +24,17 @@ impl Transcript {
         true
     }
 
+    /// The same, each line with its slot.
+    pub(super) fn changed(&self, revision: u64) -> Vec<(u32, Line)> {
+        let newer = self
+            .lines
+            .iter()
+            .filter(|(_, (changed, _))| *changed > revision);
+        newer
+            .map(|(slot, (_, line))| (*slot, line.clone()))
+            .collect()
+    }
+
     /// The lines added or changed after `revision`; all of them after revision 0.
     pub(super) fn since(&self, revision: u64) -> Vec<Line> {
         let newer = self

@@ -192,7 +192,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "OPENAGENT_PHONE_RETENTION_DAYS",
         "90",
-        "age at which stored calls and messages are erased, in days (not in this version yet)",
+        "age at which stored calls and messages are erased, in days",
     ),
     plain(
         "OPENAGENT_PHONE_MAX_DAILY_USD",

@@ -140,7 +140,8 @@ async fn show_call(
     show(&format!("scenario: {}: {}", scenario.name, scenario.about));
     show(&format!("mission: {MISSION}"));
     let session = board.place(order()?).await;
-    let session = session.map_err(|error| error.to_string())?;
+    let session = session.map_err(|error| error.to_string())?.here();
+    let session = session.ok_or("the call is one of an earlier run")?;
     let playing = async {
         tokio::select! {
             snapshot = follow(&session.call, &mut show) => snapshot,

@@ -19,8 +19,9 @@ use crate::call::language::Language;
 use crate::call::record::{Call, FIRST_REVISION, Lines, Revisions, hint};
 use crate::call::session::Session;
 use crate::call::snapshot::{Snapshot, Status};
-use crate::call::switchboard::{Order, Switchboard};
+use crate::call::switchboard::{self, Order, Switchboard};
 use crate::error::ToolError;
+use crate::store::calls::StoredCall;
 
 /// Characters of a mission.
 const MAX_MISSION: usize = 4_000;
@@ -193,14 +194,19 @@ impl Server {
             idempotency_key: args.idempotency_key,
         };
         let may_be_repeated = order.idempotency_key.is_some();
-        let session = self.board()?.place(order).await.map_err(ToolError::new)?;
-        let call = &session.call;
-        let snapshot = call.snapshot(Lines::None, Utc::now());
+        let placed = self.board()?.place(order).await.map_err(ToolError::new)?;
+        let (snapshot, max_duration) = match placed {
+            switchboard::Placed::Here(session) => (
+                session.call.snapshot(Lines::None, Utc::now()),
+                session.call.brief.max_duration,
+            ),
+            switchboard::Placed::Elsewhere(call) => (call.snapshot, call.max_duration),
+        };
         let placed = |status, revision, hint| Placed {
             call_id: snapshot.call_id,
             status,
             twilio_sid: snapshot.twilio_sid,
-            max_duration_seconds: call.brief.max_duration.as_secs(),
+            max_duration_seconds: max_duration.as_secs(),
             revision,
             hint,
         };
@@ -235,7 +241,10 @@ impl Server {
             Some(seconds @ 1..=LONGEST_WAIT) => Duration::from_secs(seconds),
             Some(_) => return Err(ToolError::new("timeout_seconds must be between 1 and 50.")),
         };
-        let session = self.session(&args.call_id)?;
+        let session = match self.find(&args.call_id)? {
+            Found::Here(session) => session,
+            Found::Elsewhere(id) => return self.earlier(id, &args, timeout, &context).await,
+        };
         let call = &session.call;
         let lines = match (args.transcript, args.since) {
             (Transcript::None, _) => Lines::None,
@@ -267,7 +276,13 @@ impl Server {
         &self,
         Parameters(args): Parameters<HangUpArguments>,
     ) -> Result<Json<Snapshot>, ToolError> {
-        let session = self.session(&args.call_id)?;
+        let session = match self.find(&args.call_id)? {
+            Found::Here(session) => session,
+            Found::Elsewhere(id) => {
+                let ended = self.board()?.hang_up_earlier(id, HANG_UP).await;
+                return Ok(Json(ended.map_err(ToolError::new)?.snapshot));
+            }
+        };
         if tokio::time::timeout(HANG_UP, self.board()?.hang_up(&session))
             .await
             .is_err()
@@ -280,23 +295,58 @@ impl Server {
     }
 }
 
+/// Where a call is known.
+enum Found {
+    /// In this process.
+    Here(Arc<Session>),
+    /// In the store, perhaps.
+    Elsewhere(Uuid),
+}
+
 impl Server {
-    fn board(&self) -> Result<&Arc<Switchboard>, ToolError> {
+    pub(super) fn board(&self) -> Result<&Arc<Switchboard>, ToolError> {
         self.app
             .board
             .as_ref()
             .ok_or_else(|| ToolError::new("Phone calls are not set up: see status."))
     }
 
-    fn session(&self, call_id: &str) -> Result<Arc<Session>, ToolError> {
-        let unknown = || {
-            ToolError::new(format_args!(
-                "There is no call {call_id:?}. Use the call_id that phone_call_place returned; calls of an earlier run of the \
-                 server are not known any more."
-            ))
+    fn find(&self, call_id: &str) -> Result<Found, ToolError> {
+        let id = super::call_id(call_id)?;
+        let here = self.board()?.session(id);
+        Ok(here.map_or(Found::Elsewhere(id), Found::Here))
+    }
+
+    /// The snapshot of a call that this process does not hold; one of another process may still be
+    /// live, and is waited for as well.
+    async fn earlier(
+        &self,
+        id: Uuid,
+        args: &StatusArguments,
+        timeout: Duration,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Json<Snapshot>, ToolError> {
+        let board = self.board()?;
+        let first = board.earlier(id).await.map_err(ToolError::new)?;
+        let (seen, status) = (
+            args.since.unwrap_or(first.snapshot.revision),
+            first.snapshot.status,
+        );
+        let woken = |call: &StoredCall| match args.wake_on {
+            WakeOn::Any => call.snapshot.revision > seen,
+            WakeOn::Attention => call.snapshot.status != status,
+            WakeOn::Final => false,
         };
-        let id = Uuid::try_parse(call_id).map_err(|_| unknown())?;
-        self.board()?.session(id).ok_or_else(unknown)
+        let patience = if args.wait { timeout } else { Duration::ZERO };
+        let mut snapshot = tokio::select! {
+            call = board.earlier_once(id, patience, woken) => call.map_err(ToolError::new)?.snapshot,
+            () = context.ct.cancelled() => first.snapshot,
+        };
+        // Which of its lines are new is not written down, so they are all shown.
+        if args.transcript == Transcript::None {
+            snapshot.transcript = Vec::new();
+        }
+        Ok(Json(snapshot))
     }
 
     /// Waits until the call changes in the way that is asked for; also until the time is up, the

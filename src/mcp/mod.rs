@@ -1,13 +1,16 @@
 //! The MCP face: which tools there are, and how a host reaches them.
 //!
 //! - [`status`]: the tool that is always there.
-//! - [`sms`], [`calls`]: the tools of a Twilio account, one file a family.
+//! - [`sms`], [`calls`], [`history`]: the tools of a Twilio account, one file a family.
 //! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
+//! - [`resources`]: calls as resources, with notifications.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
 mod channel;
 pub mod discord;
+pub mod history;
+mod resources;
 pub mod sms;
 pub mod status;
 pub mod stdio;
@@ -18,7 +21,9 @@ use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use self::resources::Subscriptions;
 use crate::app::App;
+use crate::call::switchboard::HistoryError;
 use crate::error::ToolError;
 use crate::phone::E164;
 use futures_util::FutureExt as _;
@@ -27,14 +32,17 @@ use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::ToolCallContext;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    ServerCapabilities, ServerConfig,
+    ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool_handler};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 /// How the tools belong together; every model that uses them reads this first.
 const INSTRUCTIONS: &str = "\
@@ -54,6 +62,7 @@ Rules that are enforced and cannot be argued with: the agent says at once that i
 pub struct Server {
     app: Arc<App>,
     tools: ToolRouter<Self>,
+    subscriptions: Subscriptions,
 }
 
 impl Server {
@@ -65,6 +74,7 @@ impl Server {
         }
         if app.board.is_some() {
             tools += Self::call_tools();
+            tools += Self::history_tools();
         }
         if app.channels.telegram.is_some() {
             tools += Self::telegram_tools();
@@ -75,7 +85,11 @@ impl Server {
         if app.channels.whatsapp.is_some() {
             tools += Self::whatsapp_tools();
         }
-        Self { app, tools }
+        Self {
+            app,
+            tools,
+            subscriptions: Subscriptions::default(),
+        }
     }
 
     /// The tools by name, as a host lists them.
@@ -88,7 +102,12 @@ impl Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let about = Implementation::new("openagent-messaging", env!("CARGO_PKG_VERSION"));
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let can = ServerCapabilities::builder().enable_tools();
+        let can = match self.app.board {
+            Some(_) => can.enable_resources().enable_resources_subscribe().build(),
+            None => can.build(),
+        };
+        ServerConfig::new(can)
             .with_server_info(about)
             .with_instructions(INSTRUCTIONS)
     }
@@ -107,6 +126,70 @@ impl ServerHandler for Server {
             Ok(CallToolResult::error(vec![ContentBlock::text(why)]).into())
         })
     }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.resources().await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(self.resource_templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.resource(&request.uri).await.map(Into::into)
+    }
+
+    // Protocol revisions before 2026-07-28 subscribe to one resource at a time,
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscribe_to(request.uri, context.peer)
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.unsubscribe_from(&request.uri);
+        Ok(())
+    }
+
+    // later ones listen to several for as long as a request lasts.
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let uris = requested.resource_subscriptions.clone();
+        let accepted = SubscriptionFilter::builder()
+            .resource_subscriptions(uris.unwrap_or_default())
+            .build();
+        Some(accepted)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.listen_to(&context).await;
+        Ok(())
+    }
+}
+
+/// Reads the id of a call that the agent gave.
+fn call_id(text: &str) -> Result<Uuid, ToolError> {
+    Uuid::try_parse(text).map_err(|_| ToolError::new(HistoryError::Unknown(text.to_owned())))
 }
 
 /// The arguments of a tool. Unlike the library's own wrapper, it says which of them is wrong.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{NoArguments, Parameters, Server};
 use crate::error::ToolError;
 use crate::phone::Prefix;
+use crate::safety::budget::Used;
 
 /// All channels.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -107,7 +108,7 @@ impl Server {
                 let missing = self.named(&self.app.config.green_missing());
                 format!("Set {missing} (green-api.com).")
             }),
-            phone: self.phone(),
+            phone: self.phone().await,
         }))
     }
 }
@@ -138,7 +139,7 @@ impl Server {
         named.collect::<Vec<_>>().join(", ")
     }
 
-    fn phone(&self) -> Phone {
+    async fn phone(&self) -> Phone {
         let Some((board, messenger)) = self.app.board.as_ref().zip(self.app.messenger.as_ref())
         else {
             let missing = self.named(&self.app.config.twilio_missing());
@@ -153,7 +154,18 @@ impl Server {
                 details: None,
             };
         };
-        let (phone, now) = (&self.app.config.phone, Utc::now());
+        let phone = &self.app.config.phone;
+        let used = board.used(Utc::now()).await;
+        let mut warnings = self.app.warnings.clone();
+        if let Err(error) = &used {
+            // A limit that cannot be checked is reached.
+            warnings.push(format!("Calls and messages are refused: {error}."));
+        }
+        let used = used.unwrap_or_else(|_| Used {
+            time: phone.max_daily,
+            in_flight: board.live(),
+            ..Used::default()
+        });
         let mut tools: Vec<String> = self
             .tools()
             .into_iter()
@@ -180,12 +192,12 @@ impl Server {
                     .collect(),
                 max_call_duration_seconds: phone.max_duration.as_secs(),
                 max_concurrent_calls: phone.max_concurrent,
-                active_calls: board.budget().in_flight(),
-                daily_seconds_used: board.budget().used_today(now).as_secs(),
+                active_calls: used.in_flight,
+                daily_seconds_used: used.time.as_secs(),
                 daily_seconds_cap: phone.max_daily.as_secs(),
                 realtime_model: self.app.config.openai.model.clone(),
                 realtime_voice: self.app.config.openai.voice.clone(),
-                warnings: self.app.warnings.clone(),
+                warnings,
             }),
         }
     }

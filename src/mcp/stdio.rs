@@ -12,8 +12,8 @@ use super::Server;
 use crate::app::App;
 use crate::shutdown::Watched;
 
-/// For hanging up, at the end.
-const HANG_UP: Duration = Duration::from_secs(3);
+/// For hanging up and writing everything down, at the end.
+const SHUT_DOWN: Duration = Duration::from_millis(3_200);
 
 /// For answers that are still on their way to the host.
 const DRAIN: Duration = Duration::from_millis(500);
@@ -23,14 +23,18 @@ const DRAIN: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// The host spoke something that is not MCP.
+/// The host spoke something that is not MCP, or something broke inside.
 pub async fn serve(app: Arc<App>) -> Result<(), String> {
     let stop = app.stop.clone();
     let served = speak(&app).await;
     // In whatever way it ended, the host is gone.
     stop.cancel();
-    app.shut_down(HANG_UP).await;
-    served
+    app.shut_down(SHUT_DOWN).await;
+    served?;
+    if app.is_broken() {
+        return Err("an internal error; the log has the details".to_owned());
+    }
+    Ok(())
 }
 
 async fn speak(app: &Arc<App>) -> Result<(), String> {

@@ -1,18 +1,14 @@
-//! How much may be called and sent: caps that calls placed at once cannot overshoot, because each
-//! reserves its share before anything leaves the machine.
+//! How much may be called and sent in a day. Here is the rule; [`crate::store::limits`] knows what was
+//! used, and applies it in one transaction with what a call or message takes.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
-
-use crate::phone::E164;
+use chrono::NaiveDate;
 
 /// Less than this left of the day, and no call is placed (unless it wants even less).
 const SHORTEST_CALL: Duration = Duration::from_secs(30);
 
-/// The caps.
+/// The limits, as configured.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Sum of call durations in a UTC day.
@@ -70,168 +66,68 @@ pub enum OverBudget {
     },
 }
 
-/// What one call holds of the budget, from before it is dialled until it is settled.
-#[derive(Debug)]
-#[must_use = "a reservation must be settled"]
-pub struct Reservation {
-    day: NaiveDate,
-    to: E164,
-    granted: Duration,
+/// What of the limits is taken, by calls and messages of all processes that share the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The latest UTC day of which anything is known.
+    pub latest_day: Option<NaiveDate>,
+    /// Call time of the day, used and reserved.
+    pub time: Duration,
+    /// Calls in flight, of any day.
+    pub in_flight: usize,
+    /// Calls of the day to the number that is asked about.
+    pub calls_to_number: u32,
+    /// Messages of the day.
+    pub messages: u32,
 }
 
-impl Reservation {
-    /// What the call may last: what was asked for, or what is left of the day.
-    pub fn granted(&self) -> Duration {
-        self.granted
-    }
-}
-
-/// The account of the day.
-#[derive(Debug)]
-pub struct Budget {
-    limits: Limits,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The latest day that was seen, and what was used on it.
-    today: Option<NaiveDate>,
-    used: Duration,
-    reserved: Duration,
-    calls: HashMap<String, u32>,
-    sms: u32,
-    /// Of any day.
-    in_flight: usize,
-}
-
-impl Budget {
-    /// An account with nothing used.
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            state: Mutex::default(),
-        }
-    }
-
-    /// The account, turned to the day of `now`.
-    fn on(&self, now: DateTime<Utc>) -> Result<MutexGuard<'_, State>, OverBudget> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let day = now.date_naive();
-        match state.today {
-            Some(today) if day < today => {
-                return Err(OverBudget::ClockWentBack {
-                    now: day,
-                    seen: today,
-                });
-            }
-            Some(today) if day == today => {}
-            _ => {
-                *state = State {
-                    today: Some(day),
-                    in_flight: state.in_flight,
-                    ..State::default()
-                }
-            }
-        }
-        Ok(state)
-    }
-
-    /// Reserves the smaller of `wanted` and what is left of the day, one of the calls in flight, and
-    /// one of the calls to this number.
+impl Limits {
+    /// How long a call may be that wants `wanted`: that, or what is left of the day.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`] names the cap that would be exceeded; nothing is reserved then.
-    pub fn reserve_call(
+    /// [`OverBudget`] names the limit that would be exceeded.
+    pub fn grant(
         &self,
-        to: &E164,
         wanted: Duration,
-        now: DateTime<Utc>,
-    ) -> Result<Reservation, OverBudget> {
-        let mut state = self.on(now)?;
-        if state.in_flight >= self.limits.concurrent {
-            return Err(OverBudget::Concurrent(state.in_flight));
+        used: &Used,
+        today: NaiveDate,
+    ) -> Result<Duration, OverBudget> {
+        check_clock(used, today)?;
+        if used.in_flight >= self.concurrent {
+            return Err(OverBudget::Concurrent(used.in_flight));
         }
-        let calls = state.calls.get(to.as_str()).copied().unwrap_or(0);
-        if calls >= self.limits.daily_calls_per_number {
-            return Err(OverBudget::CallsToNumber(calls));
+        if used.calls_to_number >= self.daily_calls_per_number {
+            return Err(OverBudget::CallsToNumber(used.calls_to_number));
         }
-        let left = self
-            .limits
-            .daily
-            .saturating_sub(state.used + state.reserved);
+        let left = self.daily.saturating_sub(used.time);
         if left < SHORTEST_CALL.min(wanted) || left.is_zero() {
             return Err(OverBudget::Seconds {
                 left: left.as_secs(),
-                cap: self.limits.daily.as_secs(),
+                cap: self.daily.as_secs(),
             });
         }
-        let granted = wanted.min(left);
-        state.in_flight += 1;
-        state.reserved += granted;
-        state.calls.insert(to.as_str().to_owned(), calls + 1);
-        Ok(Reservation {
-            day: now.date_naive(),
-            to: to.clone(),
-            granted,
-        })
+        Ok(wanted.min(left))
     }
 
-    /// Gives back what a call did not use. It is charged to the day on which it was placed.
-    pub fn settle(&self, reservation: &Reservation, used: Duration) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.in_flight = state.in_flight.saturating_sub(1);
-        if state.today == Some(reservation.day) {
-            state.reserved = state.reserved.saturating_sub(reservation.granted);
-            state.used += used;
-        }
-    }
-
-    /// A settled call was never dialled: it does not count as one to its number either.
-    pub fn uncount_call(&self, reservation: &Reservation) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.today == Some(reservation.day)
-            && let Some(calls) = state.calls.get_mut(reservation.to.as_str())
-        {
-            *calls = calls.saturating_sub(1);
-        }
-    }
-
-    /// Counts a message that is about to be sent.
+    /// Whether one more message may be sent.
     ///
     /// # Errors
     ///
-    /// [`OverBudget`] if the day's messages are used up.
-    pub fn count_sms(&self, now: DateTime<Utc>) -> Result<(), OverBudget> {
-        let mut state = self.on(now)?;
-        if state.sms >= self.limits.daily_sms {
-            return Err(OverBudget::Sms(state.sms));
+    /// [`OverBudget`] if not.
+    pub fn admit_message(&self, used: &Used, today: NaiveDate) -> Result<(), OverBudget> {
+        check_clock(used, today)?;
+        if used.messages >= self.daily_sms {
+            return Err(OverBudget::Sms(used.messages));
         }
-        state.sms += 1;
         Ok(())
     }
+}
 
-    /// A message counted on the day of `counted` was not sent.
-    pub fn uncount_sms(&self, counted: DateTime<Utc>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.today == Some(counted.date_naive()) {
-            state.sms = state.sms.saturating_sub(1);
-        }
-    }
-
-    /// Used and reserved of today's call time.
-    pub fn used_today(&self, now: DateTime<Utc>) -> Duration {
-        self.on(now)
-            .map_or(self.limits.daily, |state| state.used + state.reserved)
-    }
-
-    /// Calls in flight.
-    pub fn in_flight(&self) -> usize {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .in_flight
+fn check_clock(used: &Used, today: NaiveDate) -> Result<(), OverBudget> {
+    match used.latest_day {
+        Some(seen) if today < seen => Err(OverBudget::ClockWentBack { now: today, seen }),
+        _ => Ok(()),
     }
 }
 
@@ -246,128 +142,83 @@ mod tests {
         concurrent: 3,
     };
 
-    fn at(hours: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_057_600 + hours * 3_600, 0).unwrap()
-    }
-
-    fn number(last: u8) -> E164 {
-        E164::parse(&format!("+39061234567{last}")).unwrap()
+    fn today() -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 11, 22).unwrap()
     }
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    #[test]
-    fn calls_placed_at_once_cannot_overshoot_the_day() {
-        let budget = std::sync::Arc::new(Budget::new(Limits {
-            concurrent: 100,
-            ..LIMITS
-        }));
-        let threads: Vec<_> = (0..16)
-            .map(|i| {
-                let budget = budget.clone();
-                std::thread::spawn(move || {
-                    budget
-                        .reserve_call(&number(i % 10), secs(300), at(0))
-                        .map_or(secs(0), |r| r.granted())
-                })
-            })
-            .collect();
-        let granted: Duration = threads.into_iter().map(|t| t.join().unwrap()).sum();
-        assert_eq!(granted, secs(1_000));
+    fn used(seconds: u64) -> Used {
+        Used {
+            time: secs(seconds),
+            ..Used::default()
+        }
     }
 
     #[test]
     fn a_call_gets_what_is_left_and_no_stub_of_it() {
-        let budget = Budget::new(LIMITS);
-        let first = budget.reserve_call(&number(1), secs(960), at(0)).unwrap();
-        let second = budget.reserve_call(&number(2), secs(600), at(0)).unwrap();
-        assert_eq!(second.granted(), secs(40));
-        budget.settle(&second, secs(20));
-        let refused = budget
-            .reserve_call(&number(2), secs(600), at(0))
-            .unwrap_err();
+        let grant = |wanted, spent| LIMITS.grant(secs(wanted), &used(spent), today());
+        assert_eq!(grant(600, 0), Ok(secs(600)));
+        assert_eq!(grant(600, 960), Ok(secs(40)));
+        assert_eq!(grant(600, 970), Ok(secs(30)));
         assert_eq!(
-            refused,
-            OverBudget::Seconds {
-                left: 20,
+            grant(600, 971),
+            Err(OverBudget::Seconds {
+                left: 29,
                 cap: 1_000
-            }
+            })
         );
-        assert_eq!(
-            budget
-                .reserve_call(&number(2), secs(15), at(0))
-                .unwrap()
-                .granted(),
-            secs(15)
-        );
-        budget.settle(&first, secs(100));
-        assert_eq!(budget.used_today(at(0)), secs(135));
+        assert_eq!(grant(15, 980), Ok(secs(15)), "a short one still fits");
+        assert!(grant(15, 1_000).is_err());
+        assert!(grant(15, 1_100).is_err(), "overdrawn");
+        let none = Limits {
+            daily: secs(0),
+            ..LIMITS
+        };
+        assert!(none.grant(secs(0), &used(0), today()).is_err());
     }
 
     #[test]
     fn numbers_and_lines_are_counted() {
-        let budget = Budget::new(LIMITS);
-        let one = budget.reserve_call(&number(1), secs(60), at(0)).unwrap();
-        budget.settle(&one, secs(0));
-        budget.uncount_call(&one);
-        let one = budget.reserve_call(&number(1), secs(60), at(0)).unwrap();
-        let two = budget.reserve_call(&number(1), secs(60), at(0)).unwrap();
+        let grant = |used: Used| LIMITS.grant(secs(60), &used, today());
+        let calls = |calls_to_number| Used {
+            calls_to_number,
+            ..Used::default()
+        };
+        assert!(grant(calls(1)).is_ok());
+        assert_eq!(grant(calls(2)), Err(OverBudget::CallsToNumber(2)));
+        let lines = |in_flight| Used {
+            in_flight,
+            ..Used::default()
+        };
+        assert!(grant(lines(2)).is_ok());
+        assert_eq!(grant(lines(3)), Err(OverBudget::Concurrent(3)));
+    }
+
+    #[test]
+    fn messages_are_counted() {
+        let sent = |messages| Used {
+            messages,
+            ..Used::default()
+        };
+        assert!(LIMITS.admit_message(&sent(1), today()).is_ok());
         assert_eq!(
-            budget
-                .reserve_call(&number(1), secs(60), at(0))
-                .unwrap_err(),
-            OverBudget::CallsToNumber(2),
-            "answered or not; only what was never dialled is given back"
-        );
-        let three = budget.reserve_call(&number(2), secs(60), at(0)).unwrap();
-        assert_eq!(
-            budget
-                .reserve_call(&number(3), secs(60), at(0))
-                .unwrap_err(),
-            OverBudget::Concurrent(3)
-        );
-        for reservation in [one, two, three] {
-            budget.settle(&reservation, secs(0));
-        }
-        assert_eq!(budget.in_flight(), 0);
-    }
-
-    #[test]
-    fn a_call_over_midnight_is_charged_to_its_day() {
-        let budget = Budget::new(LIMITS);
-        let night = budget.reserve_call(&number(1), secs(900), at(0)).unwrap();
-        assert_eq!(budget.used_today(at(24)), secs(0), "a new day");
-        budget.settle(&night, secs(900));
-        assert_eq!(budget.used_today(at(24)), secs(0));
-        assert_eq!(budget.in_flight(), 0);
-        let refused = budget
-            .reserve_call(&number(1), secs(60), at(0))
-            .unwrap_err();
-        assert!(
-            matches!(refused, OverBudget::ClockWentBack { .. }),
-            "a limit that cannot be checked is reached"
+            LIMITS.admit_message(&sent(2), today()),
+            Err(OverBudget::Sms(2))
         );
     }
 
     #[test]
-    fn messages_are_counted_and_given_back() {
-        let budget = Budget::new(LIMITS);
-        budget.count_sms(at(0)).unwrap();
-        budget.count_sms(at(0)).unwrap();
-        assert_eq!(budget.count_sms(at(0)).unwrap_err(), OverBudget::Sms(2));
-        budget.uncount_sms(at(0));
-        budget.count_sms(at(0)).unwrap();
-        budget.count_sms(at(24)).unwrap();
-    }
-
-    #[test]
-    fn no_seconds_means_no_calls() {
-        let budget = Budget::new(Limits {
-            daily: secs(0),
-            ..LIMITS
-        });
-        assert!(budget.reserve_call(&number(1), secs(10), at(0)).is_err());
+    fn a_clock_that_went_back_checks_nothing() {
+        let seen = |latest_day| Used {
+            latest_day,
+            ..Used::default()
+        };
+        let (yesterday, tomorrow) = (today().pred_opt(), today().succ_opt());
+        assert!(LIMITS.grant(secs(60), &seen(yesterday), today()).is_ok());
+        assert!(LIMITS.grant(secs(60), &seen(tomorrow), today()).is_err());
+        assert!(LIMITS.admit_message(&seen(tomorrow), today()).is_err());
     }
 }

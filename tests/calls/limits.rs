@@ -12,7 +12,8 @@ async fn the_days_seconds_are_reserved_and_what_is_not_used_is_given_back() {
     let second = scene.place().await;
     assert_eq!(second.call.brief.max_duration, Duration::from_secs(40));
     let error = scene.place_error(order(OTHER)).await;
-    let PlaceError::OverBudget(OverBudget::Seconds { left: 0, cap: 100 }) = error else {
+    let PlaceError::Limit(Refused::OverBudget(OverBudget::Seconds { left: 0, cap: 100 })) = error
+    else {
         panic!("{error}");
     };
     assert!(
@@ -23,11 +24,12 @@ async fn the_days_seconds_are_reserved_and_what_is_not_used_is_given_back() {
     assert_eq!(scene.dials(), 2);
     // It was never answered, so all of it comes back.
     soon("the hang-up", scene.board().hang_up(&first)).await;
-    wait_for(|| scene.used() == Duration::from_secs(40)).await;
+    // Whoever has heard of the end finds the rest given back.
+    assert_eq!(scene.used().await.time, Duration::from_secs(40));
     let third = scene.place_order(order(OTHER)).await.unwrap();
     assert_eq!(third.call.brief.max_duration, Duration::from_secs(60));
     scene.assert_no_complaints().await;
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
 }
 
 #[tokio::test]
@@ -54,7 +56,10 @@ async fn calls_to_one_number_are_counted_answered_or_not() {
     }
     let error = scene.place_error(order(CALLEE)).await;
     assert!(
-        matches!(error, PlaceError::OverBudget(OverBudget::CallsToNumber(2))),
+        matches!(
+            error,
+            PlaceError::Limit(Refused::OverBudget(OverBudget::CallsToNumber(2)))
+        ),
         "{error}"
     );
     assert_eq!(scene.dials(), 2);
@@ -69,22 +74,16 @@ async fn no_more_calls_are_in_flight_than_are_allowed() {
     let session = scene.place().await;
     let error = scene.place_error(order(OTHER)).await;
     assert!(
-        matches!(error, PlaceError::OverBudget(OverBudget::Concurrent(1))),
+        matches!(
+            error,
+            PlaceError::Limit(Refused::OverBudget(OverBudget::Concurrent(1)))
+        ),
         "{error}"
     );
     assert_eq!(scene.dials(), 1);
+    // Whoever hears of the end can place the next call.
     soon("the hang-up", scene.board().hang_up(&session)).await;
-    wait_for(|| scene.board().budget().in_flight() == 0).await;
+    assert_eq!(scene.used().await.in_flight, 0);
     scene.place_order(order(OTHER)).await.unwrap();
     scene.assert_no_complaints().await;
-}
-
-/// For what nobody announces.
-async fn wait_for(met: impl Fn() -> bool) {
-    soon("the budget", async {
-        while !met() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }

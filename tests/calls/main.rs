@@ -23,11 +23,12 @@ use openagent_messaging::call::session::Session;
 use openagent_messaging::call::snapshot::{Outcome, Role, Snapshot, Status};
 use openagent_messaging::call::switchboard::{Order, PlaceError, Switchboard};
 use openagent_messaging::phone::E164;
-use openagent_messaging::safety::budget::OverBudget;
+use openagent_messaging::safety::budget::{OverBudget, Used};
 use openagent_messaging::sandbox::{
     Answer, Call, CallStatus, Callee, CarrierFault, ModelFault, ModelOptions, ModelSession,
     Options, Sandbox, Step,
 };
+use openagent_messaging::store::limits::Refused;
 use support::{CALLEE, Stage, ended, order, snapshot, soon, until, values};
 use tokio_util::sync::CancellationToken;
 
@@ -102,7 +103,8 @@ impl Scene {
     }
 
     async fn place_order(&self, order: Order) -> Result<Arc<Session>, PlaceError> {
-        soon("the call to be placed", self.board().place(order)).await
+        let placed = soon("the call to be placed", self.board().place(order)).await?;
+        Ok(placed.here().unwrap())
     }
 
     async fn place_error(&self, order: Order) -> PlaceError {
@@ -139,14 +141,14 @@ impl Scene {
         self.requests(&format!("POST Calls/{sid}.json"))
     }
 
-    fn used(&self) -> Duration {
-        self.board().budget().used_today(Utc::now())
+    async fn used(&self) -> Used {
+        self.board().used(Utc::now()).await.unwrap()
     }
 
     /// Nothing is held of any limit.
-    fn assert_nothing_is_held(&self) {
-        assert_eq!(self.used(), Duration::ZERO);
-        assert_eq!(self.board().budget().in_flight(), 0);
+    async fn assert_nothing_is_held(&self) {
+        let used = self.used().await;
+        assert_eq!((used.time, used.in_flight), (Duration::ZERO, 0));
     }
 
     async fn model(&self, met: impl FnMut(&ModelSession) -> bool) -> ModelSession {

@@ -22,7 +22,7 @@ async fn busy_unanswered_and_unconnected_calls_say_so() {
         assert_eq!(scene.hang_ups(&line.sid), 0, "there is no line");
     }
     scene.assert_no_complaints().await;
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
     scene.assert_models_are_gone(3).await;
 }
 
@@ -59,7 +59,7 @@ async fn twilio_refuses_the_number_and_says_why() {
         assert_eq!(scene.sandbox.requests().len(), before + 1, "asked once");
     }
     scene.assert_no_complaints().await;
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
     assert!(scene.sandbox.calls().is_empty());
     scene.assert_models_are_gone(4).await;
 }
@@ -84,5 +84,5 @@ async fn forbidden_numbers_are_asked_of_nobody() {
     }
     assert!(scene.sandbox.requests().is_empty());
     assert!(scene.sandbox.model_sessions().is_empty());
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
 }

@@ -14,7 +14,7 @@ async fn while_the_phone_rings() {
     scene.assert_no_complaints().await;
     assert_eq!(scene.hang_ups(&line.sid), 1);
     assert_eq!(snapshot(&session).status, Status::HungUpByAgent);
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn by_stopping_with_calls_in_every_state() {
     let error = scene.place_error(order(CALLEE)).await;
     assert!(matches!(error, PlaceError::Stopping), "{error}");
     assert_eq!(scene.dials(), 2);
-    assert_eq!(scene.board().budget().in_flight(), 0);
+    assert_eq!(scene.used().await.in_flight, 0);
 }
 #[tokio::test]
 async fn by_stopping_and_twilio_is_listened_to_until_the_lines_are_hung_up() {
@@ -111,7 +111,7 @@ async fn by_stopping_while_twilio_is_being_asked_to_dial() {
     stage.rest.hold(false);
     soon("the shutdown", stopping).await.unwrap();
     let session = soon("the call", placing).await.unwrap().unwrap();
-    let end = snapshot(&session);
+    let end = snapshot(&session.here().unwrap());
     assert_eq!(end.status, Status::HungUpByAgent);
     assert_eq!(stage.rest.hang_ups(&end.twilio_sid.unwrap()), 1);
 }

@@ -9,7 +9,7 @@ async fn when_it_refuses_the_key_nobody_is_rung() {
     assert!(error.contains("Nobody was called"), "{error}");
     assert!(error.contains("API key"), "{error}");
     assert!(scene.sandbox.requests().is_empty());
-    scene.assert_nothing_is_held();
+    scene.assert_nothing_is_held().await;
 }
 
 #[tokio::test]
@@ -24,7 +24,8 @@ async fn when_it_is_not_there_nobody_is_rung() {
     assert!(matches!(error, PlaceError::Model(_)), "{error}");
     assert!(error.to_string().contains("OPENAI_BASE_URL"), "{error}");
     assert!(stage.rest.requests().is_empty());
-    assert_eq!(stage.board().budget().in_flight(), 0);
+    let used = stage.board().used(Utc::now()).await.unwrap();
+    assert_eq!(used.in_flight, 0);
 }
 
 #[tokio::test]

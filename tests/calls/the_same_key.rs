@@ -50,7 +50,10 @@ async fn with_other_arguments_is_an_error() {
         },
     ] {
         let error = scene.place_error(other).await;
-        assert!(matches!(error, PlaceError::KeyReused(_)), "{error}");
+        assert!(
+            matches!(error, PlaceError::Limit(Refused::KeyReused(_))),
+            "{error}"
+        );
     }
     assert_eq!(scene.dials(), 1);
     scene.assert_no_complaints().await;
@@ -85,7 +88,8 @@ async fn of_a_request_that_was_cancelled_half_way_leads_to_the_call_it_placed() 
     let board = Arc::clone(stage.board());
     let again = tokio::spawn(async move { board.place(keyed(CALLEE)).await });
     stage.rest.hold(false);
-    let session = soon("the call", again).await.unwrap().unwrap();
+    let placed = soon("the call", again).await.unwrap().unwrap();
+    let session = placed.here().unwrap();
     let dials = stage.rest.requests();
     assert_eq!(dials.len(), 1, "{dials:?}");
     assert!(dials[0].1.contains(&session.call.id.to_string()));

@@ -45,7 +45,7 @@ async fn and_a_model_that_says_nothing_does_not_keep_the_line_open() {
     model.configuration().await;
     model.confirm();
     let session = soon("the call", placing).await.unwrap().unwrap();
-    let mut call = Stage::placed(session, model);
+    let mut call = Stage::placed(session.here().unwrap(), model);
     let greeting = support::noise(800, 1);
     call.model.greet(std::slice::from_ref(&greeting)).await;
     let mut carrier = stage.connect(&call).await;

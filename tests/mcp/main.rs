@@ -4,6 +4,7 @@
 mod calls;
 mod gating;
 mod handshake;
+mod history;
 mod schemas;
 mod sms;
 #[path = "../support_mcp/mod.rs"]

@@ -68,7 +68,7 @@ async fn that_is_said_before_the_model_is_ready_is_held_and_delivered_in_order()
     let mut model = stage.model().await;
     model.configuration().await;
     let session = soon("the call", placing).await.unwrap().unwrap();
-    let call = Stage::placed(session, model);
+    let call = Stage::placed(session.here().unwrap(), model);
     let mut carrier = stage.connect(&call).await;
     let early = chunks(400);
     let early: Vec<_> = early

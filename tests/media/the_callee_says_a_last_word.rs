@@ -18,13 +18,14 @@ async fn and_hangs_up_and_it_is_in_the_transcript_all_the_same() {
         "type": "conversation.item.input_audio_transcription.completed",
         "item_id": "item_u", "content_index": 0, "transcript": "Tuesday at ten. Bye.",
     }));
-    let end = ended(&call.session).await;
+    let late = until(&call.session, "the last word", |now| {
+        now.status.is_final() && now.transcript.iter().any(|line| line.role == Role::Caller)
+    });
+    let end = late.await;
     assert_eq!(end.status, Status::Completed);
     // The line comes after the end, in a revision of its own.
-    let mut watch = call.session.call.watch();
-    let late = watch.wait_for(|now| now.latest > end.revision);
-    drop(soon("the last word", late).await.unwrap());
-    let end = snapshot(&call.session);
+    let revisions = *call.session.call.watch().borrow();
+    assert!(revisions.latest > revisions.attention, "{revisions:?}");
     let said = end.transcript.iter().find(|line| line.role == Role::Caller);
     assert_eq!(said.unwrap().text, "Tuesday at ten. Bye.");
 }

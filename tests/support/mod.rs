@@ -840,7 +840,8 @@ impl Stage {
         let mut model = self.model().await;
         model.configuration().await;
         model.confirm();
-        Self::placed(placing.await.unwrap().unwrap(), model)
+        let placed = placing.await.unwrap().unwrap();
+        Self::placed(placed.here().unwrap(), model)
     }
 
     pub fn placed(session: Arc<Session>, model: Model) -> Placed {

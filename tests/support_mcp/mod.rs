@@ -31,10 +31,12 @@ pub const NOBODY: &str = "+14155550002";
 /// Says hello, listens to the greeting, hangs up.
 pub const BRIEF: &str = "+14155550004";
 
-pub const EVERY_TOOL: [&str; 13] = [
+pub const EVERY_TOOL: [&str; 15] = [
     "discord_send_file",
     "discord_send_message",
+    "phone_call_delete",
     "phone_call_hangup",
+    "phone_call_list",
     "phone_call_place",
     "phone_call_status",
     "sms_send",
@@ -48,8 +50,10 @@ pub const EVERY_TOOL: [&str; 13] = [
 ];
 
 /// Those of a Twilio account, and `status`.
-pub const TWILIO_TOOLS: [&str; 7] = [
+pub const TWILIO_TOOLS: [&str; 9] = [
+    "phone_call_delete",
     "phone_call_hangup",
+    "phone_call_list",
     "phone_call_place",
     "phone_call_status",
     "sms_send",

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use openagent_messaging::call::session::Session;
 use openagent_messaging::call::snapshot::{Outcome, Status};
-use openagent_messaging::call::switchboard::PlaceError;
 use support::{
     ACCOUNT, AUTH_TOKEN, CALLEE, Carrier, Model, PUBLIC_URL, Placed, Stage, ended, form, http,
     post_form, sign, snapshot, soon, standing, token_in, until,
@@ -61,9 +60,6 @@ async fn a_taken_port_leaves_everything_else_working_and_says_so() {
         refused.to_string().contains("OPENAGENT_PHONE_PORT"),
         "{refused}"
     );
-    assert_eq!(board.budget().in_flight(), 0);
-    assert_eq!(
-        board.budget().used_today(chrono::Utc::now()),
-        Duration::ZERO
-    );
+    let used = board.used(chrono::Utc::now()).await.unwrap();
+    assert_eq!((used.in_flight, used.time), (0, Duration::ZERO));
 }

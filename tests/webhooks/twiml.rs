@@ -96,16 +96,13 @@ async fn the_request_that_dials_names_the_routes_and_the_limits() {
 
 /// Places a call that Twilio takes its time to answer; also the path of its status callbacks,
 /// which Twilio knows from the request.
-async fn dialling(
-    stage: &mut Stage,
-) -> (
-    tokio::task::JoinHandle<Result<Arc<Session>, PlaceError>>,
-    Model,
-    String,
-) {
+async fn dialling(stage: &mut Stage) -> (tokio::task::JoinHandle<Arc<Session>>, Model, String) {
     stage.rest.hold(true);
     let board = Arc::clone(stage.board());
-    let placing = tokio::spawn(async move { board.place(support::order(CALLEE)).await });
+    let placing = tokio::spawn(async move {
+        let placed = board.place(support::order(CALLEE)).await;
+        placed.unwrap().here().unwrap()
+    });
     let mut model = stage.model().await;
     model.configuration().await;
     model.confirm();
@@ -126,7 +123,7 @@ async fn a_report_without_a_call_sid_does_not_name_the_call() {
         assert_eq!(status, 204);
     }
     stage.rest.hold(false);
-    let session = soon("the call", placing).await.unwrap().unwrap();
+    let session = soon("the call", placing).await.unwrap();
     let sid = snapshot(&session).twilio_sid.unwrap();
     assert!(sid.starts_with("CA"), "{sid:?}");
     soon("the hang-up", stage.board().hang_up(&session)).await;
@@ -141,7 +138,7 @@ async fn a_report_that_outruns_the_answer_to_our_dialling_is_understood() {
     let (status, _) = stage.post(&path, &params(sid, "busy")).await;
     assert_eq!(status, 204);
     stage.rest.hold(false);
-    let session = soon("the call", placing).await.unwrap().unwrap();
+    let session = soon("the call", placing).await.unwrap();
     let end = until(&session, "its end", |now| now.status.is_final()).await;
     assert_eq!(end.status, Status::Busy);
     assert_eq!(end.twilio_sid.as_deref(), Some(sid));

@@ -8,7 +8,7 @@ fn call() -> Call {
         language: "it-IT".parse().unwrap(),
         max_duration: Duration::from_secs(600),
     };
-    Call::new(brief, at(0))
+    Call::new(Uuid::new_v4(), brief, at(0), Arc::default())
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

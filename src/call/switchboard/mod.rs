@@ -2,19 +2,28 @@
 //!
 //! - [`place`]: the only place that dials.
 //! - [`report`]: Twilio's webhooks and media streams.
+//! - [`history`]: calls that have ended, here or in another process.
+//! - [`orphans`]: calls of processes that have died.
 
+mod history;
+mod orphans;
 mod place;
 mod report;
 
-pub use self::place::{Order, PlaceError};
+pub use self::history::HistoryError;
+pub use self::place::{Order, PlaceError, Placed};
+pub use self::report::Stray;
+
+use self::orphans::Orphans;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use rustls::ClientConfig;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,6 +31,7 @@ use uuid::Uuid;
 use super::bridge::event::End;
 use super::disclosure;
 use super::drive::Driver;
+use super::journal::{self, Changes};
 use super::record::Call;
 use super::registry::Registry;
 use super::session::{Dial, Session};
@@ -29,17 +39,24 @@ use crate::config::{Config, PublicUrl};
 use crate::idempotency::Keys;
 use crate::phone::E164;
 use crate::realtime::socket::{self, ConnectError, ModelSocket};
-use crate::safety::budget::Budget;
+use crate::safety::budget::{Limits, Used};
 use crate::safety::destination::Destinations;
 use crate::secret::Secret;
+use crate::store::{Store, StoreError};
 use crate::twilio::rest::Client;
 use crate::twilio::twiml;
 
-/// Hanging up can do no harm twice, so it is tried this often.
-const HANG_UP_ATTEMPTS: u32 = 3;
-
-/// Between two attempts to hang up.
+/// After a first failed attempt to hang up, which can do no harm twice; doubled each time.
 const HANG_UP_PAUSE: Duration = Duration::from_millis(300);
+
+/// The longest pause between two attempts.
+const HANG_UP_PAUSE_MAX: Duration = Duration::from_secs(20);
+
+/// How long the end of a call may wait for its share of the limits to be given back on the disk.
+const SETTLING: Duration = Duration::from_millis(500);
+
+/// The same for the last words of all calls when the program stops.
+const LAST_WORDS: Duration = Duration::from_millis(700);
 
 /// How long the apology of the carrier's voice may take before we hang up ourselves.
 const APOLOGY: Duration = Duration::from_secs(12);
@@ -62,9 +79,12 @@ pub struct Switchboard {
     from: E164,
     twilio: Client,
     destinations: Arc<Destinations>,
-    budget: Arc<Budget>,
-    registry: Registry,
-    keys: Keys<Arc<Session>>,
+    limits: Limits,
+    store: Arc<Store>,
+    changes: Arc<Changes>,
+    registry: Arc<Registry>,
+    keys: Keys<Placed>,
+    orphans: Orphans,
     line: Result<VoiceLine, Vec<String>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -78,7 +98,8 @@ impl Switchboard {
         from: E164,
         twilio: Client,
         destinations: Arc<Destinations>,
-        budget: Arc<Budget>,
+        limits: Limits,
+        store: Arc<Store>,
         mut missing: Vec<String>,
         stop: CancellationToken,
     ) -> Self {
@@ -102,9 +123,12 @@ impl Switchboard {
             from,
             twilio,
             destinations,
-            budget,
-            registry: Registry::default(),
+            limits,
+            store,
+            changes: Arc::default(),
+            registry: Arc::default(),
             keys: Keys::default(),
+            orphans: Orphans::default(),
             line,
             tasks: TaskTracker::new(),
             stop,
@@ -116,9 +140,29 @@ impl Switchboard {
         self.line.as_ref().err().map_or(&[], Vec::as_slice)
     }
 
-    /// The account of the day.
-    pub fn budget(&self) -> &Budget {
-        &self.budget
+    /// Writes down what changes about calls, until it is dropped.
+    pub async fn keep_journal(&self) {
+        let (changes, registry) = (Arc::clone(&self.changes), Arc::clone(&self.registry));
+        journal::keep(changes, registry, Arc::clone(&self.store)).await;
+    }
+
+    /// What of today's limits is taken, by this process and all others on the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: then it cannot be known.
+    pub async fn used(&self, now: DateTime<Utc>) -> Result<Used, StoreError> {
+        self.store.used(now).await
+    }
+
+    fn account(&self) -> &str {
+        let twilio = self.config.twilio.as_ref();
+        twilio.map_or("", |twilio| twilio.account_sid.as_str())
+    }
+
+    /// Live calls of this process.
+    pub fn live(&self) -> usize {
+        self.registry.live().len()
     }
 
     /// The session with this id.
@@ -144,7 +188,12 @@ impl Switchboard {
             driver.close_model().await;
         };
         // In this order: the call is final before the model is asked.
-        tokio::join!(self.conclude(&session, &end), model);
+        self.conclude(&session, &end).await;
+        tokio::join!(self.clear_line(&session), model);
+        if session.dial() == Dial::Unknown {
+            let settling = Arc::clone(&self).settle_unknown(Arc::clone(&session));
+            self.tasks.spawn(settling);
+        }
         // Last: a stream that we close sends Twilio on to what follows in its TwiML.
         driver.close_carrier().await;
     }
@@ -174,23 +223,27 @@ impl Switchboard {
         Ok(Arc::clone(line.tls.get_or_init(|| made)))
     }
 
-    /// Makes an end final, gives back what the call did not use, and hangs up.
+    /// Makes an end final, and gives back what the call did not use.
     async fn conclude(&self, session: &Session, end: &End) {
         let (call, now) = (&session.call, Utc::now());
-        if session.dial() == Dial::Pending {
-            // It ended while it was being dialled. Whether there is a line comes out in a moment.
-            call.finish(end, now);
-            session.wait_dialled().await;
+        if matches!(session.dial(), Dial::Placed | Dial::Never) {
+            session.settle(call.duration(now));
+            // Before anybody hears of the end, so that whoever does can place the next call.
+            self.changes.flush(SETTLING).await;
         }
-        // A call of which nobody knows whether it was dialled may run to its limit.
-        let used = match session.dial() {
-            Dial::Unknown => call.brief.max_duration,
-            _ => call.duration(now),
-        };
-        // Before anybody hears of the end, so that whoever does can place the next call.
-        self.budget.settle(&session.reservation, used);
         call.finish(end, now);
-        tracing::info!(call = %call.id, status = ?call.status(), seconds = used.as_secs(), "call ended");
+        tracing::info!(call = %call.id, status = ?call.status(), seconds = call.duration(now).as_secs(), "call ended");
+    }
+
+    /// Sees to it that the line of a call that has ended is hung up.
+    async fn clear_line(&self, session: &Session) {
+        let call = &session.call;
+        // If it ended while it was being dialled, whether there is a line comes out in a moment.
+        session.wait_dialled().await;
+        // One of which nobody knows whether it was dialled holds its share until that comes out.
+        if session.dial() != Dial::Unknown {
+            session.settle(call.duration(Utc::now()));
+        }
         let Some(sid) = call.twilio_sid().filter(|_| call.line_may_be_open()) else {
             return;
         };
@@ -198,7 +251,7 @@ impl Switchboard {
             self.apologise(call, &sid).await;
         }
         if call.line_may_be_open() {
-            self.hang_up_line(&sid).await;
+            self.hang_up_line(call, &sid).await;
         }
     }
 
@@ -216,16 +269,24 @@ impl Switchboard {
         }
     }
 
-    async fn hang_up_line(&self, sid: &str) {
-        for attempt in 1..=HANG_UP_ATTEMPTS {
+    /// Hangs up until that has worked, or until Twilio's own time limit has done it.
+    async fn hang_up_line(&self, call: &Call, sid: &str) {
+        let by = Instant::now() + call.brief.max_duration + place::OVERHEAD;
+        let mut pause = HANG_UP_PAUSE;
+        while call.line_may_be_open() && Instant::now() < by {
             match self.twilio.hang_up(sid).await {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(error) => {
-                    tracing::warn!(%error, attempt, "could not hang up; Twilio's own time limit still holds");
+                    tracing::warn!(%error, "could not hang up; Twilio's own time limit still holds");
                 }
             }
-            tokio::time::sleep(HANG_UP_PAUSE * attempt).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = call.wait_line_over() => {}
+            }
+            pause = (pause * 2).min(HANG_UP_PAUSE_MAX);
         }
+        call.line_is_over();
     }
 
     /// Ends a call on behalf of the host, and waits until that is certain.
@@ -235,20 +296,25 @@ impl Switchboard {
         let _ = watch.wait_for(|revisions| revisions.is_final).await;
     }
 
-    /// Hangs every live call up, all at once, and waits for it no longer than `patience`.
+    /// Hangs every live call up, all at once, and writes the last words down, in no more than
+    /// `patience`.
     pub async fn shut_down(&self, patience: Duration) {
         self.stop.cancel();
         for session in self.registry.live() {
             session.end(End::Shutdown);
         }
         self.tasks.close();
-        if tokio::time::timeout(patience, self.tasks.wait())
+        let lines = patience.saturating_sub(LAST_WORDS);
+        if tokio::time::timeout(lines, self.tasks.wait())
             .await
             .is_err()
         {
             tracing::warn!(
                 "stopping before every call was confirmed as hung up; Twilio's time limit still holds"
             );
+        }
+        if !self.changes.flush(LAST_WORDS).await {
+            tracing::warn!("stopping before everything was written to the store");
         }
     }
 }

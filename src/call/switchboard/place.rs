@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Switchboard, VoiceLine};
@@ -13,14 +14,16 @@ use crate::call::bridge::{self, Bridge};
 use crate::call::disclosure::Disclosure;
 use crate::call::drive::Driver;
 use crate::call::language::Language;
-use crate::call::record::{Brief, Lines};
+use crate::call::record::{Brief, Call, Lines};
 use crate::call::session::{Dial, Session};
-use crate::idempotency::{Begun, KeyReused};
+use crate::idempotency::{Begun, Reused};
 use crate::phone::E164;
 use crate::realtime::prompt;
 use crate::realtime::setup::{Setup, TurnDetection};
-use crate::safety::budget::OverBudget;
 use crate::safety::destination::Refusal;
+use crate::store::calls::{LineState, StoredCall};
+use crate::store::keys::{Key, KeyReused};
+use crate::store::limits::{self, Refused, Reserved};
 use crate::twilio::rest::{NewCall, TwilioError};
 
 /// How long the model may take to accept its configuration before we dial all the same: it has
@@ -38,6 +41,38 @@ const TIME_LIMIT_MARGIN_S: u64 = 30;
 
 /// The least that Twilio takes as a `TimeLimit` and that makes sense as a backstop, seconds.
 const TIME_LIMIT_MIN_S: u64 = 60;
+
+/// From the order to the moment at which Twilio has certainly ended the call, without the call
+/// itself: queueing, ringing, and the margin of its time limit.
+pub(super) const OVERHEAD: Duration = Duration::from_secs(60 + 60 + TIME_LIMIT_MIN_S);
+
+/// How long to wait for another process that is placing a call with the same key.
+const SAME_KEY: Duration = Duration::from_secs(20);
+
+/// How often to look whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// For writing down that nobody was dialled.
+const FORGETTING: Duration = Duration::from_secs(1);
+
+/// A call that was placed.
+#[derive(Debug, Clone)]
+pub enum Placed {
+    /// By this process.
+    Here(Arc<Session>),
+    /// With the same key, by an earlier process or another one.
+    Elsewhere(Box<StoredCall>),
+}
+
+impl Placed {
+    /// The session, if it is of this process.
+    pub fn here(self) -> Option<Arc<Session>> {
+        match self {
+            Self::Here(session) => Some(session),
+            Self::Elsewhere(_) => None,
+        }
+    }
+}
 
 /// What the agent wants of a call.
 #[derive(Debug, Clone)]
@@ -71,12 +106,21 @@ pub enum PlaceError {
     /// The number must not be called.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A limit is reached.
+    /// A limit is reached or cannot be checked, or the key was used for another call.
     #[error(transparent)]
-    OverBudget(#[from] OverBudget),
-    /// The key was used for another call.
-    #[error(transparent)]
-    KeyReused(#[from] KeyReused),
+    Limit(#[from] Refused),
+    /// The call that this key led to was erased.
+    #[error(
+        "A call was already placed with this idempotency_key, and has been deleted since; nobody was called again. Use a \
+         new key for a new call."
+    )]
+    Erased,
+    /// Another process is placing a call with the same key, and takes its time.
+    #[error(
+        "Another run of the server is placing a call with this idempotency_key right now; nobody was called again. \
+         Repeat this in a moment, with the same key."
+    )]
+    SameKeyBusy,
     /// Something that calls need is not there.
     #[error("Calls are not possible now: {}. Tell the user; the other messaging tools are not affected.", .0.join("; "))]
     NotReady(Vec<String>),
@@ -126,33 +170,34 @@ impl Switchboard {
     ///
     /// [`PlaceError`]; unless it is [`PlaceError::Unknown`], nothing was dialled and nothing is
     /// held of any limit.
-    pub async fn place(self: &Arc<Self>, order: Order) -> Result<Arc<Session>, PlaceError> {
+    pub async fn place(self: &Arc<Self>, order: Order) -> Result<Placed, PlaceError> {
         let ticket = match &order.idempotency_key {
             None => None,
-            Some(key) => match self.keys.begin(key, &order.fingerprint()).await? {
-                Begun::Repeat(session) => return Ok(session),
-                Begun::First(ticket) => Some(ticket),
+            Some(key) => match self.keys.begin(key, &order.fingerprint()).await {
+                Err(Reused) => return Err(Refused::from(KeyReused).into()),
+                Ok(Begun::Repeat(placed)) => return Ok(placed),
+                Ok(Begun::First(ticket)) => Some(ticket),
             },
         };
         // In a task of its own: a request that is cancelled half way must neither leave a call
         // behind that nobody knows of, nor release its key.
         let board = Arc::clone(self);
         let dialling = self.tasks.spawn(async move {
-            let result = board.dial(&order).await;
+            let result = board.dial_once(&order).await;
             let dialled = match &result {
-                Ok(session) => Some(Arc::clone(session)),
+                Ok(Placed::Here(session)) => Some(Arc::clone(session)),
                 Err(PlaceError::Unknown { call_id, .. }) => board.registry.get(*call_id),
-                Err(_) => None,
+                Ok(Placed::Elsewhere(_)) | Err(_) => None,
             };
             if let (Some(ticket), Some(session)) = (ticket, dialled) {
-                ticket.done(session);
+                ticket.done(Placed::Here(session));
             }
             result
         });
         dialling.await.unwrap_or(Err(PlaceError::Internal))
     }
 
-    async fn dial(self: &Arc<Self>, order: &Order) -> Result<Arc<Session>, PlaceError> {
+    async fn dial_once(self: &Arc<Self>, order: &Order) -> Result<Placed, PlaceError> {
         if self.stop.is_cancelled() {
             return Err(PlaceError::Stopping);
         }
@@ -162,20 +207,79 @@ impl Switchboard {
             .as_ref()
             .map_err(|missing| PlaceError::NotReady(missing.clone()))?;
         let cap = self.config.phone.max_duration;
-        let wanted = order.max_duration.map_or(cap, |asked| asked.min(cap));
-        let now = Utc::now();
-        let reservation = self.budget.reserve_call(&order.to, wanted, now)?;
-        let granted = reservation.granted();
-        let brief = Brief {
+        let mut brief = Brief {
             to: order.to.clone(),
             from: self.from.clone(),
             mission: order.mission.clone(),
             language: order.language.clone(),
-            max_duration: granted,
+            max_duration: order.max_duration.map_or(cap, |asked| asked.min(cap)),
         };
-        let (session, orders) = Session::new(brief, reservation, now);
+        let key = order.idempotency_key.as_deref();
+        let key = key.map(|key| Key::new("phone_call_place", key, &order.fingerprint()));
+        let started = Instant::now();
+        loop {
+            let now = Utc::now();
+            let new = limits::NewCall {
+                brief: &brief,
+                account: self.account(),
+                key: key.as_ref(),
+                overhead: OVERHEAD,
+            };
+            match self.store.reserve_call(new, &self.limits, now).await? {
+                Reserved::New(id, granted) => {
+                    brief.max_duration = granted;
+                    let call = Call::new(id, brief, now, Arc::clone(&self.changes));
+                    return self.dial(line, order, call).await.map(Placed::Here);
+                }
+                Reserved::Before(id) => {
+                    if let Some(placed) = self.placed_before(id, started).await? {
+                        return Ok(placed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The call that a key led to before; none if it turns out that nobody was dialled with it.
+    async fn placed_before(
+        &self,
+        id: Uuid,
+        started: Instant,
+    ) -> Result<Option<Placed>, PlaceError> {
+        if let Some(session) = self.registry.get(id) {
+            return Ok(Some(Placed::Here(session)));
+        }
+        loop {
+            let found = self.store.call(id).await.map_err(Refused::from)?;
+            match found {
+                // Its key is gone with it, unless it was erased.
+                None if self.store.is_key_of(id).await.map_err(Refused::from)? => {
+                    return Err(PlaceError::Erased);
+                }
+                None => return Ok(None),
+                Some(call) if !matches!(call.line, LineState::None | LineState::Dialling) => {
+                    return Ok(Some(Placed::Elsewhere(Box::new(call))));
+                }
+                // The process that places it answers in a moment; one that has died is found out.
+                Some(_) if started.elapsed() < SAME_KEY => tokio::time::sleep(LOOK_AGAIN).await,
+                Some(_) => return Err(PlaceError::SameKeyBusy),
+            }
+        }
+    }
+
+    async fn dial(
+        self: &Arc<Self>,
+        line: &VoiceLine,
+        order: &Order,
+        call: Call,
+    ) -> Result<Arc<Session>, PlaceError> {
+        let granted = call.brief.max_duration;
+        let now = Utc::now();
+        let model = self.config.openai.model.clone();
+        let (session, orders) = Session::new(call, model);
         let _undecided = Undecided(Arc::clone(&session));
         self.registry.insert(Arc::clone(&session), now);
+        self.orphans.look();
         if self.stop.is_cancelled() {
             // The shutdown may have looked at the live calls before this one was among them.
             session.end(End::Shutdown);
@@ -219,29 +323,38 @@ impl Switchboard {
         if let Ok(answer) = tokio::time::timeout(MODEL_READY, is_ready).await {
             let answer = answer.unwrap_or_else(|_| Err("the call's task failed".into()));
             if let Err(why) = answer {
-                return Err(self.never_dialled(&session, why));
+                return Err(self.never_dialled(&session, why).await);
             }
         }
         if session.call.is_final() {
             // It ended while we were looking at the model: nobody need be rung.
             let error = session.call.snapshot(Lines::None, Utc::now()).error;
             let why = error.unwrap_or_else(|| "the call was ended before it was placed".into());
-            return Err(self.never_dialled(&session, why));
+            return Err(self.never_dialled(&session, why).await);
+        }
+        if let Err(error) = self.store.dialling(session.call.id).await {
+            // A call that is not written down must not be made.
+            session.end(End::Failed(error.to_string()));
+            self.forget(&session).await;
+            return Err(Refused::from(error).into());
         }
         self.dial_twilio(line, &session).await?;
         Ok(session)
     }
 
-    /// Nobody was rung: the call leaves no trace.
-    fn never_dialled(&self, session: &Session, why: String) -> PlaceError {
-        session.dialled(Dial::Never);
-        self.registry.remove(session.call.id);
-        self.budget.uncount_call(&session.reservation);
+    async fn never_dialled(&self, session: &Session, why: String) -> PlaceError {
+        self.forget(session).await;
         if self.stop.is_cancelled() {
             PlaceError::Stopping
         } else {
             PlaceError::Model(why)
         }
+    }
+
+    /// Nobody was rung: the call leaves no trace.
+    async fn forget(&self, session: &Session) {
+        session.dialled(Dial::Never);
+        self.changes.flush(FORGETTING).await;
     }
 
     async fn dial_twilio(
@@ -282,9 +395,7 @@ impl Switchboard {
             }
             Err(error) => {
                 session.end(End::Failed(error.to_string()));
-                session.dialled(Dial::Never);
-                self.registry.remove(call.id);
-                self.budget.uncount_call(&session.reservation);
+                self.forget(session).await;
                 Err(PlaceError::Twilio(error))
             }
         }

@@ -1,17 +1,20 @@
 //! What Twilio reports and asks about calls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::place::OVERHEAD;
 use super::{Switchboard, apology};
 use crate::call::bridge::event::End;
 use crate::call::drive::CarrierStream;
 use crate::call::session::{Dial, Session};
 use crate::call::snapshot::Status;
 use crate::twilio::frame::Start;
+use crate::twilio::rest::is_call_sid;
 use crate::twilio::twiml;
 
 impl Switchboard {
@@ -53,13 +56,14 @@ impl Switchboard {
         }
     }
 
-    /// Twilio reports how a call is doing.
+    /// Twilio reports how a call is doing; `seconds` is its duration, once it is over.
     pub fn on_status(
         self: &Arc<Self>,
         session: &Arc<Session>,
         call_sid: &str,
         status: &str,
         sequence: Option<u64>,
+        seconds: Option<u64>,
     ) {
         let call = &session.call;
         let Some(status) = CallStatus::parse(status) else {
@@ -74,6 +78,11 @@ impl Switchboard {
         let is_news = call.is_news(sequence);
         match status {
             CallStatus::Over(end) => {
+                if session.dial() == Dial::Unknown
+                    && let Some(seconds) = seconds
+                {
+                    session.settle(Duration::from_secs(seconds));
+                }
                 call.line_is_over();
                 if !call.is_final() {
                     session.end(end);
@@ -92,9 +101,30 @@ impl Switchboard {
             // Its end already hung it up; what arrives now was under way at that moment.
             return;
         }
-        let (board, sid) = (Arc::clone(self), call_sid.to_owned());
-        self.tasks
-            .spawn(async move { board.hang_up_line(&sid).await });
+        let (board, session) = (Arc::clone(self), Arc::clone(session));
+        let sid = call_sid.to_owned();
+        self.tasks.spawn(async move {
+            let call = &session.call;
+            let over_by = Utc::now() + call.brief.max_duration + OVERHEAD;
+            let ended = board.end_line(&sid, over_by).await;
+            if let Some(seconds) = ended.and_then(|ended| ended.duration) {
+                session.settle(Duration::from_secs(seconds.into()));
+            }
+            call.line_is_over();
+        });
+    }
+
+    /// Twilio asks or tells about a call that is not known here: it may be one of a process that
+    /// has died, and if so, it is hung up.
+    pub async fn stray(&self, call_id: &str, call_sid: &str) -> Stray {
+        let Ok(id) = Uuid::try_parse(call_id) else {
+            return Stray::Unknown;
+        };
+        if is_call_sid(call_sid) && self.is_orphan(id, call_sid).await {
+            Stray::Orphan
+        } else {
+            Stray::Unknown
+        }
     }
 
     /// A media stream has begun: is it one that we asked for? Then this is its session.
@@ -116,6 +146,15 @@ impl Switchboard {
             tracing::debug!(call = %session.call.id, "stream of a call that is over");
         }
     }
+}
+
+/// Whose a call is that is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stray {
+    /// Nobody's, or that of another process that lives.
+    Unknown,
+    /// A call of a process that has died; it must end.
+    Orphan,
 }
 
 /// Twilio's `CallStatus`, in our words.

@@ -194,7 +194,7 @@ impl<'t> World<'t> {
             max_duration: settings.max_duration,
             bridge: Bridge::new(settings),
             observer: Observer::default(),
-            record: Call::new(brief, at()),
+            record: Call::new(uuid::Uuid::new_v4(), brief, at(), std::sync::Arc::default()),
             trace,
             now: Duration::ZERO,
             unsettled: VecDeque::new(),

@@ -1,0 +1,122 @@
+//! `phone_call_list`, `phone_call_delete`: calls that are over, also those of earlier runs.
+
+use chrono::{DateTime, Utc};
+use rmcp::handler::server::wrapper::Json;
+use rmcp::{tool, tool_router};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Parameters, Server, call_id, number};
+use crate::call::snapshot::Status;
+use crate::error::ToolError;
+use crate::store::calls::{Filter, Listed};
+
+/// Calls in a list, unless another number is asked for.
+const LISTED: u32 = 20;
+
+/// The longest list.
+const MOST_LISTED: u32 = 100;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListArguments {
+    /// How many calls to return at most, 1 to 100. Default: 20.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 100))]
+    limit: Option<u32>,
+    /// Only calls placed after this moment, RFC 3339 such as 2026-11-22T00:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    after: Option<String>,
+    /// Only calls in this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Status")]
+    status: Option<Status>,
+    /// Only calls to this number, in E.164 form such as +390612345678.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    to: Option<String>,
+}
+
+/// Calls, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+struct List {
+    /// The calls; `phone_call_status` shows one in full.
+    calls: Vec<Listed>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteArguments {
+    /// From `phone_call_place` or `phone_call_list`.
+    call_id: String,
+}
+
+/// A call that was erased.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Deleted {
+    /// True: it is gone for good.
+    deleted: bool,
+}
+
+#[tool_router(router = history_tools, vis = "pub(super)")]
+impl Server {
+    #[tool(
+        name = "phone_call_list",
+        title = "List phone calls",
+        description = "The calls that were placed, newest first, with status, outcome and summary; also those of earlier runs if \
+                       the user keeps a history. Use it to find a call_id again, or to see whether somebody was already called.",
+        annotations(read_only_hint = true, open_world_hint = false)
+    )]
+    async fn phone_call_list(
+        &self,
+        Parameters(args): Parameters<ListArguments>,
+    ) -> Result<Json<List>, ToolError> {
+        let limit = match args.limit {
+            None => LISTED,
+            Some(limit @ 1..=MOST_LISTED) => limit,
+            Some(_) => return Err(ToolError::new("limit must be between 1 and 100.")),
+        };
+        let to = args.to.as_deref().map(number).transpose()?;
+        let filter = Filter {
+            limit,
+            after: args.after.as_deref().map(moment).transpose()?,
+            status: args.status,
+            to: to.map(|to| to.as_str().to_owned()),
+        };
+        let calls = self.board()?.list(&filter).await;
+        let calls = calls.map_err(ToolError::new)?;
+        Ok(Json(List { calls }))
+    }
+
+    #[tool(
+        name = "phone_call_delete",
+        title = "Delete a phone call",
+        description = "Erase a call that is over for good: numbers, transcript, notes and summary. Only when the user asks for it. The \
+                       time and money it used stay counted.",
+        annotations(
+            read_only_hint = false,
+            destructive_hint = true,
+            idempotent_hint = false,
+            open_world_hint = false
+        )
+    )]
+    async fn phone_call_delete(
+        &self,
+        Parameters(args): Parameters<DeleteArguments>,
+    ) -> Result<Json<Deleted>, ToolError> {
+        let erased = self.board()?.erase(call_id(&args.call_id)?).await;
+        erased.map_err(ToolError::new)?;
+        Ok(Json(Deleted { deleted: true }))
+    }
+}
+
+fn moment(text: &str) -> Result<DateTime<Utc>, ToolError> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .map_err(|_| {
+            ToolError::new(format_args!(
+                "after: {text:?} is no moment in RFC 3339 form; write it such as 2026-11-22T17:30:00Z."
+            ))
+        })
+}

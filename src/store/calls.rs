@@ -1,0 +1,585 @@
+//! The history of calls.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use uuid::Uuid;
+
+use super::{Columns as _, Store, StoreError, duration, limits, millis, stamp, word};
+use crate::call::record::hint;
+use crate::call::snapshot::{Direction, Latency, Line, Outcome, Snapshot, Status};
+use crate::realtime::event::Usage;
+
+/// Attempts to empty the write-ahead log after something was erased, while others read it.
+const CHECKPOINTS: u32 = 10;
+
+/// Between two of them.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is known of a call's line to the callee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineState {
+    /// Nobody was dialled.
+    None,
+    /// Twilio is being asked, or was when this was written.
+    Dialling,
+    /// The answer was lost: the phone may ring.
+    Unknown,
+    /// It is known by its SID.
+    Open,
+    /// It is over.
+    Over,
+}
+
+/// What is to be kept of a call that has changed.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// As the agent sees it, without its transcript.
+    pub snapshot: Snapshot,
+    /// The lines that have changed, each with its place in the conversation.
+    pub lines: Vec<(u32, Line)>,
+    /// When it came to each status.
+    pub history: Vec<(Status, DateTime<Utc>)>,
+    /// Its line.
+    pub line: LineState,
+    /// What it used of the limits, once that is known.
+    pub settled: Option<Duration>,
+    /// The model that speaks, and what it used.
+    pub usage: Option<(String, Usage)>,
+}
+
+/// A call from the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredCall {
+    /// As the agent sees it.
+    pub snapshot: Snapshot,
+    /// Who answers for it.
+    pub process: Uuid,
+    /// The Twilio account that it was made with.
+    pub account: String,
+    /// Its line.
+    pub line: LineState,
+    /// The cap on its duration, as granted.
+    pub max_duration: Duration,
+    /// After this moment Twilio has ended it, whatever became of us.
+    pub over_by: DateTime<Utc>,
+}
+
+/// Which calls to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// At most so many.
+    pub limit: u32,
+    /// Placed after this moment.
+    pub after: Option<DateTime<Utc>>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// To this number, E.164.
+    pub to: Option<String>,
+}
+
+/// A call in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Listed {
+    /// Names the call in every other tool.
+    pub call_id: String,
+    /// The callee, E.164.
+    pub to: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How it went, once it is over.
+    pub outcome: Option<Outcome>,
+    /// What happened, once it is over.
+    pub summary: Option<String>,
+    /// When it was placed.
+    #[serde(serialize_with = "crate::call::snapshot::millis")]
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    #[serde(serialize_with = "crate::call::snapshot::millis_or_null")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Seconds from the answer to the end, or to now.
+    pub duration_s: f64,
+    /// What it cost, in US dollars.
+    pub cost_usd: Option<f64>,
+}
+
+/// How a call ends whose process died.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// A final status, unless it has one.
+    pub status: Status,
+    /// What broke.
+    pub error: String,
+    /// When it was answered, unless that is known.
+    pub answered_at: Option<DateTime<Utc>>,
+    /// From the answer to the end.
+    pub duration: Duration,
+    /// What it used of the limits.
+    pub used: Duration,
+}
+
+/// What became of a call that was to be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erased {
+    /// It is gone, from the file itself.
+    Gone,
+    /// There is none.
+    Unknown,
+    /// It has not ended.
+    Live,
+}
+
+impl Store {
+    /// Remembers that Twilio is about to be asked to dial. Nobody may be dialled before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then nobody must be dialled.
+    pub async fn dialling(&self, call: Uuid) -> Result<(), StoreError> {
+        let writing = async {
+            let mut turn = self.writing().await?;
+            let done = sqlx::query(
+                "UPDATE call SET line = 'dialling' WHERE id = ? AND process = ? AND line = 'none'",
+            )
+            .bind(call.to_string())
+            .bind(self.process.to_string())
+            .execute(&mut *turn)
+            .await?;
+            if done.rows_affected() == 0 {
+                return Err(StoreError::Failed("the call is not there".to_owned()));
+            }
+            Ok(turn.commit().await?)
+        };
+        self.asked(writing).await
+    }
+
+    /// Keeps what has changed, all of it or nothing. Returns the calls that are not this process's
+    /// any more: erased, or taken over by another process.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then nothing was kept.
+    pub async fn save(&self, calls: &[Saved]) -> Result<Vec<String>, StoreError> {
+        let writing = async {
+            let mut turn = self.writing().await?;
+            let mut strangers = Vec::new();
+            for call in calls {
+                if !self.save_one(&mut turn, call).await? {
+                    strangers.push(call.snapshot.call_id.clone());
+                }
+            }
+            turn.commit().await?;
+            Ok(strangers)
+        };
+        self.asked(writing).await
+    }
+
+    async fn save_one(
+        &self,
+        turn: &mut SqliteConnection,
+        saved: &Saved,
+    ) -> Result<bool, StoreError> {
+        let call = &saved.snapshot;
+        let latency = call.latency.as_ref();
+        let figure = |of: Option<u64>| of.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let updated = sqlx::query(
+            // Once Twilio is being asked, nothing takes that back.
+            "UPDATE call SET line = coalesce(nullif(?, 'none'), line), twilio_sid = ?, status = ?, summary = ?, outcome = ?, error = ?,
+                    answered_at = ?, ended_at = ?, disclosed_at = ?, duration_ms = ?, first_word_ms = ?,
+                    turn_p50_ms = ?, turn_p95_ms = ?, turns = ?, revision = ?
+             WHERE id = ? AND process = ?",
+        )
+        .bind(word(saved.line))
+        .bind(&call.twilio_sid)
+        .bind(word(call.status))
+        .bind(&call.summary)
+        .bind(call.outcome.map(word))
+        .bind(&call.error)
+        .bind(call.answered_at.map(stamp))
+        .bind(call.ended_at.map(stamp))
+        .bind(call.disclosed_at.map(stamp))
+        .bind(millis(Duration::from_secs_f64(call.duration_s.max(0.0))))
+        .bind(figure(latency.map(|known| known.first_word_ms)))
+        .bind(figure(latency.and_then(|known| known.turn_p50_ms)))
+        .bind(figure(latency.and_then(|known| known.turn_p95_ms)))
+        .bind(latency.map_or(0, |known| i64::try_from(known.turns).unwrap_or(0)))
+        .bind(figure(Some(call.revision)))
+        .bind(&call.call_id)
+        .bind(self.process.to_string())
+        .execute(&mut *turn)
+        .await?;
+        if updated.rows_affected() == 0 {
+            return Ok(false);
+        }
+        for (position, line) in &saved.lines {
+            sqlx::query("INSERT OR REPLACE INTO line (call_id, position, t, role, text) VALUES (?, ?, ?, ?, ?)")
+                .bind(&call.call_id)
+                .bind(*position)
+                .bind(stamp(line.t))
+                .bind(word(line.role))
+                .bind(&line.text)
+                .execute(&mut *turn)
+                .await?;
+        }
+        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM note WHERE call_id = ?")
+            .bind(&call.call_id)
+            .fetch_one(&mut *turn)
+            .await?;
+        let kept = usize::try_from(kept).unwrap_or(0);
+        for (position, note) in call.notes.iter().enumerate().skip(kept) {
+            sqlx::query("INSERT INTO note (call_id, position, text) VALUES (?, ?, ?)")
+                .bind(&call.call_id)
+                .bind(i64::try_from(position).unwrap_or(i64::MAX))
+                .bind(note)
+                .execute(&mut *turn)
+                .await?;
+        }
+        for (status, at) in &saved.history {
+            sqlx::query(
+                "INSERT OR IGNORE INTO status_change (call_id, status, at) VALUES (?, ?, ?)",
+            )
+            .bind(&call.call_id)
+            .bind(word(status))
+            .bind(stamp(*at))
+            .execute(&mut *turn)
+            .await?;
+        }
+        if let Some((model, usage)) = &saved.usage {
+            let tokens = |of: u64| i64::try_from(of).unwrap_or(i64::MAX);
+            sqlx::query("INSERT OR REPLACE INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+                .bind(&call.call_id)
+                .bind(model)
+                .bind(tokens(usage.text_in))
+                .bind(tokens(usage.cached_text_in))
+                .bind(tokens(usage.audio_in))
+                .bind(tokens(usage.cached_audio_in))
+                .bind(tokens(usage.text_out))
+                .bind(tokens(usage.audio_out))
+                .execute(&mut *turn)
+                .await?;
+        }
+        if let (Some(used), Ok(id)) = (saved.settled, Uuid::try_parse(&call.call_id)) {
+            limits::settle(turn, id, used).await?;
+        }
+        Ok(true)
+    }
+
+    /// The call with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn call(&self, id: Uuid) -> Result<Option<StoredCall>, StoreError> {
+        let reading = async {
+            let mut turn = self.reading().await?;
+            let found = sqlx::query("SELECT * FROM call WHERE id = ?")
+                .bind(id.to_string())
+                .fetch_optional(&mut *turn)
+                .await?;
+            match found {
+                Some(row) => Ok(Some(read(&mut turn, &row).await?)),
+                None => Ok(None),
+            }
+        };
+        self.asked(reading).await
+    }
+
+    /// Remembers Twilio's id of a call.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn learn_sid(&self, id: Uuid, sid: &str) -> Result<(), StoreError> {
+        let writing = async {
+            let mut turn = self.writing().await?;
+            sqlx::query(
+                "UPDATE call SET twilio_sid = ?, line = 'open' WHERE id = ? AND process = ?",
+            )
+            .bind(sid)
+            .bind(id.to_string())
+            .bind(self.process.to_string())
+            .execute(&mut *turn)
+            .await?;
+            Ok(turn.commit().await?)
+        };
+        self.asked(writing).await
+    }
+
+    /// Closes a call whose process died, and gives back what it did not use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it is still open then.
+    pub async fn close_call(
+        &self,
+        id: Uuid,
+        closing: &Closing,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let writing = async {
+            let mut turn = self.writing().await?;
+            let name = id.to_string();
+            let row = sqlx::query("SELECT status FROM call WHERE id = ? AND process = ?")
+                .bind(&name)
+                .bind(self.process.to_string())
+                .fetch_optional(&mut *turn)
+                .await?;
+            let Some(row) = row else { return Ok(()) };
+            if !row.word::<Status>("status")?.is_final() {
+                // Without a verdict of the model, and with what the log of the line tells.
+                let end = closing.status;
+                let outcome = match end {
+                    Status::Busy | Status::NoAnswer => Outcome::NoAnswer,
+                    _ => Outcome::Failure,
+                };
+                sqlx::query(
+                    "UPDATE call SET status = ?, outcome = ?, summary = ?, error = ?, ended_at = ?,
+                            answered_at = coalesce(answered_at, ?), duration_ms = ?,
+                            revision = revision + 1 WHERE id = ?",
+                )
+                .bind(word(end))
+                .bind(word(outcome))
+                .bind("The messaging server ended during the call; see error and the transcript.")
+                .bind(&closing.error)
+                .bind(stamp(now))
+                .bind(closing.answered_at.map(stamp))
+                .bind(millis(closing.duration))
+                .bind(&name)
+                .execute(&mut *turn)
+                .await?;
+                sqlx::query(
+                    "INSERT OR IGNORE INTO status_change (call_id, status, at) VALUES (?, ?, ?)",
+                )
+                .bind(&name)
+                .bind(word(end))
+                .bind(stamp(now))
+                .execute(&mut *turn)
+                .await?;
+            }
+            sqlx::query("UPDATE call SET line = 'over' WHERE id = ?")
+                .bind(&name)
+                .execute(&mut *turn)
+                .await?;
+            limits::settle(&mut turn, id, closing.used).await?;
+            Ok(turn.commit().await?)
+        };
+        self.asked(writing).await
+    }
+
+    /// Calls, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, StoreError> {
+        let reading = async {
+            let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM call WHERE line <> 'none' ");
+            if let Some(after) = filter.after {
+                sql.push("AND started_at > ").push_bind(stamp(after));
+            }
+            if let Some(status) = filter.status {
+                sql.push(" AND status = ").push_bind(word(status));
+            }
+            if let Some(to) = &filter.to {
+                sql.push(" AND to_number = ").push_bind(to);
+            }
+            sql.push(" ORDER BY started_at DESC, id LIMIT ")
+                .push_bind(filter.limit);
+            let mut turn = self.reading().await?;
+            let rows = sql.build().fetch_all(&mut *turn).await?;
+            rows.iter().map(listed).collect()
+        };
+        self.asked(reading).await
+    }
+
+    /// Erases a call that has ended. What it used of the limits stays counted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; it may be that the call is gone, but traces of it are in the log beside the
+    /// file.
+    pub async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
+        let erasing = async {
+            let mut turn = self.writing().await?;
+            let status = sqlx::query("SELECT status FROM call WHERE id = ?")
+                .bind(id.to_string())
+                .fetch_optional(&mut *turn)
+                .await?;
+            let Some(status) = status else {
+                return Ok(Erased::Unknown);
+            };
+            if !status.word::<Status>("status")?.is_final() {
+                return Ok(Erased::Live);
+            }
+            sqlx::query("DELETE FROM call WHERE id = ?")
+                .bind(id.to_string())
+                .execute(&mut *turn)
+                .await?;
+            turn.commit().await?;
+            self.checkpoint().await?;
+            Ok(Erased::Gone)
+        };
+        self.asked(erasing).await
+    }
+
+    /// Erases calls and messages from before `before`, and what nobody needs any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn purge(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let purging = async {
+            let mut turn = self.writing().await?;
+            let old = sqlx::query(
+                "DELETE FROM call WHERE started_at < ? AND line IN ('none', 'over')
+                 AND id NOT IN (SELECT call_id FROM reservation)",
+            )
+            .bind(stamp(before))
+            .execute(&mut *turn)
+            .await?
+            .rows_affected();
+            let older = sqlx::query("DELETE FROM message WHERE sent_at < ?")
+                .bind(stamp(before))
+                .execute(&mut *turn)
+                .await?
+                .rows_affected();
+            let yesterday = now.date_naive().pred_opt().unwrap_or_default();
+            sqlx::query("DELETE FROM day_number WHERE day < ?")
+                .bind(super::day(yesterday))
+                .execute(&mut *turn)
+                .await?;
+            // Without its salt, a hash that is still somewhere stands for nobody.
+            sqlx::query("UPDATE day SET salt = x'' WHERE day < ?")
+                .bind(super::day(yesterday))
+                .execute(&mut *turn)
+                .await?;
+            super::keys::purge(&mut turn, now).await?;
+            turn.commit().await?;
+            if old + older > 0 {
+                tracing::info!(calls = old, messages = older, "erased what was old enough");
+                self.checkpoint().await?;
+            }
+            Ok(())
+        };
+        self.asked(purging).await
+    }
+
+    /// Brings the write-ahead log into the file and empties it, so that what was deleted, and
+    /// overwritten in the file, is not in the log either.
+    async fn checkpoint(&self) -> Result<(), StoreError> {
+        for _ in 0..CHECKPOINTS {
+            let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(self.pool().await?)
+                .await?;
+            if row.try_get::<i64, _>(0)? == 0 {
+                return Ok(());
+            }
+            // Another process reads from the log. It will be done in a moment.
+            tokio::time::sleep(CHECKPOINT_PAUSE).await;
+        }
+        Err(StoreError::Locked)
+    }
+}
+
+fn listed(row: &SqliteRow) -> Result<Listed, StoreError> {
+    Ok(Listed {
+        call_id: row.col("id")?,
+        to: row.col("to_number")?,
+        status: row.word("status")?,
+        outcome: outcome(row)?,
+        summary: row.col("summary")?,
+        started_at: row.time("started_at")?.unwrap_or_default(),
+        ended_at: row.time("ended_at")?,
+        duration_s: seconds(row)?,
+        cost_usd: None,
+    })
+}
+
+fn outcome(row: &SqliteRow) -> Result<Option<Outcome>, StoreError> {
+    match row.col::<Option<String>>("outcome")? {
+        Some(_) => row.word("outcome").map(Some),
+        None => Ok(None),
+    }
+}
+
+/// With one decimal.
+fn seconds(row: &SqliteRow) -> Result<f64, StoreError> {
+    let tenths = row.col::<i64>("duration_ms")? / 100;
+    Ok(f64::from(i32::try_from(tenths).unwrap_or(i32::MAX)) / 10.0)
+}
+
+pub(super) async fn read(
+    turn: &mut SqliteConnection,
+    row: &SqliteRow,
+) -> Result<StoredCall, StoreError> {
+    let id: String = row.col("id")?;
+    let lines = sqlx::query("SELECT t, role, text FROM line WHERE call_id = ? ORDER BY position")
+        .bind(&id)
+        .fetch_all(&mut *turn)
+        .await?;
+    let transcript = lines.iter().map(|line| {
+        Ok(Line {
+            t: line.time("t")?.unwrap_or_default(),
+            role: line.word("role")?,
+            text: line.col("text")?,
+        })
+    });
+    let notes = sqlx::query_scalar("SELECT text FROM note WHERE call_id = ? ORDER BY position")
+        .bind(&id)
+        .fetch_all(turn)
+        .await?;
+    let status: Status = row.word("status")?;
+    let number = |name| {
+        Ok::<_, StoreError>(
+            row.col::<Option<i64>>(name)?
+                .map(|n| u64::try_from(n).unwrap_or(0)),
+        )
+    };
+    let turns = number("turns")?.unwrap_or(0);
+    let (turn_p50_ms, turn_p95_ms) = (number("turn_p50_ms")?, number("turn_p95_ms")?);
+    let latency = number("first_word_ms")?.map(|first_word_ms| Latency {
+        first_word_ms,
+        turn_p50_ms,
+        turn_p95_ms,
+        turns: usize::try_from(turns).unwrap_or(0),
+    });
+    let revision = number("revision")?.unwrap_or(0);
+    let process: String = row.col("process")?;
+    Ok(StoredCall {
+        snapshot: Snapshot {
+            twilio_sid: row.col("twilio_sid")?,
+            direction: Direction::Outbound,
+            to: row.col("to_number")?,
+            from: row.col("from_number")?,
+            mission: row.col("mission")?,
+            language: row.col("language")?,
+            status,
+            transcript: transcript.collect::<Result<_, StoreError>>()?,
+            notes,
+            summary: row.col("summary")?,
+            outcome: outcome(row)?,
+            error: row.col("error")?,
+            started_at: row.time("started_at")?.unwrap_or_default(),
+            answered_at: row.time("answered_at")?,
+            ended_at: row.time("ended_at")?,
+            pending_question: None,
+            cost: None,
+            latency,
+            disclosed_at: row.time("disclosed_at")?,
+            duration_s: seconds(row)?,
+            revision,
+            hint: hint(status, revision),
+            call_id: id,
+        },
+        process: Uuid::try_parse(&process).unwrap_or_default(),
+        account: row.col("account")?,
+        line: row.word("line")?,
+        max_duration: duration(row.col("max_duration_ms")?),
+        over_by: row.time("over_by")?.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,281 @@
+//! What outlives the process: calls, messages, limits and idempotency keys, in `SQLite`.
+//!
+//! - [`open`]: which files are ours, and which are left alone.
+//! - [`calls`], [`messages`]: history.
+//! - [`limits`]: what each day's limits have left, and what live calls hold of them.
+//! - [`keys`]: idempotency keys.
+//! - [`processes`]: who else uses the file, and who died over it.
+//!
+//! Without a file, the same tables are kept in memory and go with the process: there is one set of
+//! rules, not two. The schema is described in `docs/store.md`.
+
+pub mod calls;
+pub mod keys;
+pub mod limits;
+pub mod messages;
+mod open;
+pub mod processes;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{ColumnIndex, Decode, Row as _, Sqlite, Transaction, Type};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// Nobody waits longer than this for the disk; whoever asked is told that it does not answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where things are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere: it goes with the process.
+    Memory,
+    /// In this file, which is made if there is none.
+    File(PathBuf),
+}
+
+/// Why the store cannot be used. The text is for the agent and the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The file is something else.
+    #[error(
+        "the file that OPENAGENT_PHONE_DB names is not a database; it was left untouched. Name another file, or move \
+         this one away"
+    )]
+    NotADatabase,
+    /// The file is a database of another program.
+    #[error(
+        "the file that OPENAGENT_PHONE_DB names is a database of another program; it was left untouched. Name another \
+         file"
+    )]
+    Foreign,
+    /// A later version of this program has changed the schema.
+    #[error(
+        "the file that OPENAGENT_PHONE_DB names was written by a newer version of this program; it was left untouched. \
+         Update this program, or name another file"
+    )]
+    Newer,
+    /// Pages of the file are broken.
+    #[error(
+        "the database that OPENAGENT_PHONE_DB names is damaged; it was left untouched. Restore it from a backup, or \
+         move it away to begin anew"
+    )]
+    Damaged,
+    /// Another program holds it.
+    #[error(
+        "the database that OPENAGENT_PHONE_DB names is locked by another program. Close that program"
+    )]
+    Locked,
+    /// There is no room.
+    #[error("the disk of the database that OPENAGENT_PHONE_DB names is full. Make room on it")]
+    Full,
+    /// It cannot be written.
+    #[error(
+        "the database that OPENAGENT_PHONE_DB names cannot be written to. Give this program the right to write the file \
+         and its folder"
+    )]
+    ReadOnly,
+    /// It cannot be opened.
+    #[error(
+        "the database that OPENAGENT_PHONE_DB names cannot be opened ({0}). Check the path and its permissions"
+    )]
+    CannotOpen(String),
+    /// The disk hangs.
+    #[error("the database that OPENAGENT_PHONE_DB names does not answer. Check its disk")]
+    Slow,
+    /// The schema is of this program, but not as it made it.
+    #[error(
+        "the schema of the database that OPENAGENT_PHONE_DB names was changed by somebody else. Restore it from a \
+         backup, or move it away to begin anew"
+    )]
+    Changed,
+    /// Something else.
+    #[error("the database that OPENAGENT_PHONE_DB names failed ({0})")]
+    Failed(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::PoolTimedOut = error {
+            return Self::Slow;
+        }
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .and_then(|code| code.parse::<i32>().ok());
+        // The low byte is the primary result code (SQLite, "Result and Error Codes").
+        match code.map(|code| code & 0xff) {
+            Some(5 | 6) => Self::Locked,
+            Some(8) => Self::ReadOnly,
+            Some(11) => Self::Damaged,
+            Some(13) => Self::Full,
+            Some(14) => Self::CannotOpen("no such folder, or no permission".to_owned()),
+            Some(26) => Self::NotADatabase,
+            Some(code) => Self::Failed(format!("SQLite error {code}")),
+            None => Self::Failed("unexpected content".to_owned()),
+        }
+    }
+}
+
+/// See the module. Nothing is opened before it is needed.
+#[derive(Debug)]
+pub struct Store {
+    place: Place,
+    /// Names this process in the file.
+    process: Uuid,
+    pool: OnceCell<SqlitePool>,
+    trouble: Mutex<Option<StoreError>>,
+}
+
+impl Store {
+    /// A store that is kept in `place`.
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            process: Uuid::new_v4(),
+            pool: OnceCell::new(),
+            trouble: Mutex::new(None),
+        }
+    }
+
+    /// Other processes may use it, and it is there when this one is gone.
+    pub fn is_shared(&self) -> bool {
+        self.place != Place::Memory
+    }
+
+    /// What was wrong the last time something was asked of it.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Opens the store, unless it is open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; the next use tries again.
+    pub async fn open(&self) -> Result<(), StoreError> {
+        self.asked(async { Ok(()) }).await
+    }
+
+    /// Runs `work`, for no longer than anybody should wait, and remembers what came of it.
+    async fn asked<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let opened_and_asked = async {
+            self.pool().await?;
+            work.await
+        };
+        let result = tokio::time::timeout(PATIENCE, opened_and_asked).await;
+        let result = result.unwrap_or(Err(StoreError::Slow));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = result.as_ref().err().cloned();
+        if *trouble != now {
+            match &now {
+                Some(error) => {
+                    tracing::error!(%error, "the store cannot be used: calls and messages are refused")
+                }
+                None => tracing::info!("the store can be used again"),
+            }
+            *trouble = now;
+        }
+        result
+    }
+
+    async fn pool(&self) -> Result<&SqlitePool, StoreError> {
+        self.pool.get_or_try_init(|| open::open(&self.place)).await
+    }
+
+    /// A transaction that holds the only right to write from its beginning, so that what it reads
+    /// is still true when it writes.
+    async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.pool().await?.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The right to read; what is read is from one moment.
+    async fn reading(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.pool().await?.begin().await?)
+    }
+
+    fn is_open(&self) -> bool {
+        self.pool.initialized()
+    }
+}
+
+/// A moment, as the tables have it.
+fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// A day, as the tables have it.
+fn day(day: NaiveDate) -> String {
+    day.format("%Y-%m-%d").to_string()
+}
+
+/// A duration, as the tables have it.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A word of the contract, such as `in_progress`.
+fn word(of: impl Serialize) -> String {
+    match serde_json::to_value(of) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Reads a row whose every value may be wrong: other programs can write to the file.
+trait Columns {
+    fn col<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &'r self,
+        name: &'static str,
+    ) -> Result<T, StoreError>
+    where
+        &'static str: ColumnIndex<SqliteRow>;
+
+    fn word<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError>;
+
+    fn time(&self, name: &'static str) -> Result<Option<DateTime<Utc>>, StoreError>;
+}
+
+impl Columns for SqliteRow {
+    fn col<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &'r self,
+        name: &'static str,
+    ) -> Result<T, StoreError> {
+        Ok(self.try_get(name)?)
+    }
+
+    fn word<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
+        let text: String = self.col(name)?;
+        serde_json::from_value(Value::String(text))
+            .map_err(|_| StoreError::Failed(format!("an unknown word in column {name}")))
+    }
+
+    fn time(&self, name: &'static str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let text: Option<String> = self.col(name)?;
+        text.map(|text| {
+            DateTime::parse_from_rfc3339(&text)
+                .map(|at| at.to_utc())
+                .map_err(|_| StoreError::Failed(format!("no time in column {name}")))
+        })
+        .transpose()
+    }
+}

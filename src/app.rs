@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call::switchboard::Switchboard;
 use crate::channel::Channels;
 use crate::config::{Config, ConfigError, Sandboxed, Twilio, Values};
+use crate::safety::Rules;
 use crate::safety::budget::Limits;
 use crate::safety::destination::Destinations;
 use crate::sandbox::{Options, Sandbox};
@@ -22,8 +23,8 @@ use crate::sms::Messenger;
 use crate::store::{Place, Store};
 use crate::twilio::rest::{Account, Client};
 
-/// Without a file, finished calls are remembered for a day.
-const REMEMBERED: Duration = Duration::from_secs(86_400);
+/// Without a file, finished calls are remembered for this long.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// For telling other processes on the store that this one is gone.
 const LEAVING: Duration = Duration::from_millis(300);
@@ -151,18 +152,22 @@ impl App {
         };
         let client = client(twilio);
         let phone = &config.phone;
-        let destinations = Arc::new(Destinations {
+        let destinations = Destinations {
             allow: phone.allow.clone(),
             deny: phone.deny.clone(),
             own: twilio.from.clone(),
             admit_unlisted: phone.admit_unlisted,
-        });
+        };
         let limits = Limits {
             daily: phone.max_daily,
             daily_calls_per_number: phone.max_daily_calls_per_number,
             daily_sms: phone.max_daily_sms,
             concurrent: phone.max_concurrent,
         };
+        let rules = Arc::new(Rules {
+            destinations,
+            limits,
+        });
         let place = phone.db.clone().map_or(Place::Memory, Place::File);
         let store = Arc::new(Store::new(place));
         let (listener, missing) = match listener {
@@ -174,8 +179,7 @@ impl App {
             Arc::clone(&config),
             twilio.from.clone(),
             client.clone(),
-            Arc::clone(&destinations),
-            limits,
+            Arc::clone(&rules),
             Arc::clone(&store),
             missing,
             stop,
@@ -194,17 +198,17 @@ impl App {
         }
         let keeper = Arc::clone(&board);
         app.keep_up("journal", async move { keeper.keep_journal().await });
-        let keep_for = match store.is_shared() {
-            true => Duration::from_secs(u64::from(phone.retention_days) * 86_400),
-            false => REMEMBERED,
+        let keep_for = if store.is_shared() {
+            DAY * phone.retention_days
+        } else {
+            DAY
         };
         app.keep_up("watch", Arc::clone(&board).keep_watch(keep_for));
         app.store = Some(Arc::clone(&store));
         app.messenger = Some(Arc::new(Messenger::new(
             client,
             twilio.from.clone(),
-            destinations,
-            limits,
+            rules,
             Arc::clone(&store),
             config.unchecked_cost(),
         )));

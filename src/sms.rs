@@ -9,8 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::idempotency::{Begun, Keys, Reused};
 use crate::phone::E164;
-use crate::safety::budget::Limits;
-use crate::safety::destination::{Destinations, Refusal};
+use crate::safety::Rules;
+use crate::safety::destination::Refusal;
 use crate::store::Store;
 use crate::store::keys::{Key, KeyReused};
 use crate::store::limits::Refused;
@@ -88,8 +88,7 @@ pub enum SendError {
 pub struct Messenger {
     twilio: Client,
     from: E164,
-    destinations: Arc<Destinations>,
-    limits: Limits,
+    rules: Arc<Rules>,
     store: Arc<Store>,
     /// A limit that cannot be checked counts as reached.
     refused: Option<String>,
@@ -102,16 +101,14 @@ impl Messenger {
     pub fn new(
         twilio: Client,
         from: E164,
-        destinations: Arc<Destinations>,
-        limits: Limits,
+        rules: Arc<Rules>,
         store: Arc<Store>,
         refused: Option<String>,
     ) -> Self {
         Self {
             twilio,
             from,
-            destinations,
-            limits,
+            rules,
             store,
             refused,
             keys: Keys::default(),
@@ -147,7 +144,7 @@ impl Messenger {
     }
 
     async fn send_once(&self, message: &Message) -> Result<MessageResource, SendError> {
-        self.destinations.check(&message.to)?;
+        self.rules.destinations.check(&message.to)?;
         if let Some(limit) = &self.refused {
             return Err(SendError::Unchecked(limit.clone()));
         }
@@ -197,7 +194,7 @@ impl Messenger {
             };
             match self
                 .store
-                .count_message(new, &self.limits, Utc::now())
+                .count_message(new, &self.rules.limits, Utc::now())
                 .await?
             {
                 Counted::Before(SentBefore::Sending) if started.elapsed() < SAME_KEY => {

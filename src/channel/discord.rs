@@ -13,9 +13,10 @@ use url::Url;
 
 use super::fetch::{self, Fetcher};
 use super::file::{Limit, LocalFile, Source};
-use super::http::{Answer, Content, FileOf, Http, Upload, Verdict, seconds};
+use super::http::{Answer, Content, FileOf, Http, Upload, Verdict};
 use super::split::{self, Unit};
 use super::{ChannelError, MOST_PARTS, Provider, Refusal, Sent, check_caption, parts, too_long};
+use crate::http::seconds;
 use crate::secret::Secret;
 
 /// Of a message.

@@ -15,9 +15,7 @@ use reqwest::{Response, header};
 use url::{Host, Url, form_urlencoded};
 
 use super::file::{Limit, Progress, fit_name};
-use super::http::{is_loopback, reason};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::http::{CONNECT_TIMEOUT, is_loopback, reason};
 
 /// Without a byte of the file or of its announcement.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);

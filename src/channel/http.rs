@@ -6,29 +6,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Response, header};
+use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use url::{Host, Url};
+use url::Url;
 
 use super::error::{ChannelError, Provider, Refusal};
 use super::fetch::Fetcher;
 use super::file::{Limit, LocalFile, Progress};
 use super::redact::Redactor;
 use super::{Part as TextPart, Sent};
+use crate::http::{self, read_bounded, reason, retry_after};
 use crate::secret::Secret;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For a request without a file; Telegram may fetch one meanwhile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The slowest line on which a file is still sent, bytes per second.
 const SLOWEST_UPLOAD: u64 = 128 * 1024;
-
-/// Shorter than usual, to give a connection up before the other side does: a request on one that
-/// is just being closed would end with an unknown result.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer; a message of 4096 characters with all its formatting has a tenth of that.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -266,10 +261,10 @@ impl Http {
         };
         let http_status = response.status().as_u16();
         let retry_after = retry_after(&response);
-        let body = match read_bounded(response).await {
+        let body = match read_bounded(response, LONGEST_ANSWER).await {
             Ok(body) => serde_json::from_slice(&body).unwrap_or_default(),
             // The status is what counts.
-            Err(()) => Value::Null,
+            Err(_) => Value::Null,
         };
         tracing::debug!(
             provider = self.provider.name(),
@@ -363,20 +358,7 @@ impl Http {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(self.user_agent)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            // A redirect would take a message, or our token, who knows where.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // What may be repeated is decided here alone.
-            .retry(reqwest::retry::never());
-        if is_loopback(&self.base_url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build()?;
+        let client = http::client(self.user_agent, ANSWER_TIMEOUT, &self.base_url)?;
         // Two first requests at once may both have built one; either will do.
         Ok(self.client.get_or_init(|| client))
     }
@@ -390,60 +372,6 @@ fn typed(part: Part, mime: Option<&str>) -> Part {
     let mut headers = header::HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, mime);
     part.headers(headers)
-}
-
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, ()> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| ())? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// The seconds that `Retry-After` asks for; its other form, a date, is used by no provider here.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    seconds(text.trim().parse().ok()?)
-}
-
-/// A time from outside. What is too long for us is very long; what is no time is none.
-pub(super) fn seconds(seconds: f64) -> Option<Duration> {
-    let is_time = seconds >= 0.0;
-    is_time.then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-}
-
-/// An error of the HTTP client with its causes, and without the URL, which has the token in it.
-pub(super) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() {
-        let what = if error.is_connect() {
-            "no connection in time"
-        } else {
-            "no answer in time"
-        };
-        return what.to_owned();
-    }
-    let mut why = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        why.push_str(": ");
-        why.push_str(&error.to_string());
-        cause = error.source();
-    }
-    why
-}
-
-/// A stand-in on this machine, which no proxy could reach.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -477,16 +405,5 @@ mod tests {
             let failed = http.failed(error, &Method::POST, Some(&progress));
             assert_eq!(failed.may_have_been_delivered(), finished, "{failed}");
         }
-    }
-
-    #[tokio::test]
-    async fn no_error_names_the_url() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/bot123", listener.local_addr().unwrap());
-        drop(listener);
-        let error = reqwest::get(url).await.unwrap_err();
-        assert!(error.to_string().contains("bot123"));
-        let why = reason(error);
-        assert!(!why.contains("bot123") && !why.is_empty(), "{why}");
     }
 }

@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::file::{Limit, LocalFile, Source, extension};
-use super::http::{Answer, Content, FileOf, Http, Upload, Verdict, seconds};
+use super::http::{Answer, Content, FileOf, Http, Upload, Verdict};
 use super::markup::{self, ParseMode};
 use super::split::{self, NoPlace, Unit};
 use super::{ChannelError, MOST_PARTS, Provider, Refusal, Sent, check_caption, parts, too_long};
+use crate::http::seconds;
 use crate::secret::Secret;
 
 /// Of a message, in units of UTF-16, after the formatting was read.

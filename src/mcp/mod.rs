@@ -51,7 +51,7 @@ Messaging and phone calls on the user's behalf. `status` tells which channels ar
 A phone call is held by another AI on the line; you brief it and follow it:
 1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It cannot ask you later. It returns at once with a call_id and a revision.
 2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. wake_on: \"final\" waits for the end alone.
-3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned.
+3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned. phone_call_list finds earlier calls again.
 
 Telegram, Discord and WhatsApp send texts and files. When a tool says that a message may have been delivered, do not send it again before the user has looked; when parts of a long text were sent, send only the rest.
 

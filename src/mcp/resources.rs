@@ -134,12 +134,11 @@ impl Server {
     pub(super) async fn resource(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
         let address = Address::parse(uri).ok_or_else(|| unknown(uri))?;
         let board = self.board().map_err(|_| unknown(uri))?;
-        let snapshot = match board.session(address.id()) {
-            Some(here) => here.call.snapshot(Lines::All, Utc::now()),
-            None => {
-                let earlier = board.earlier(address.id()).await;
-                earlier.map_err(|_| unknown(uri))?.snapshot
-            }
+        let snapshot = if let Some(here) = board.session(address.id()) {
+            here.call.snapshot(Lines::All, Utc::now())
+        } else {
+            let earlier = board.earlier(address.id()).await;
+            earlier.map_err(|_| unknown(uri))?.snapshot
         };
         let contents = match address {
             Address::Call(_) => {

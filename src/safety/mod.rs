@@ -6,3 +6,15 @@
 pub mod budget;
 pub mod destination;
 mod plans;
+
+use self::budget::Limits;
+use self::destination::Destinations;
+
+/// What may be called and written to, and how much.
+#[derive(Debug)]
+pub struct Rules {
+    /// Whom.
+    pub destinations: Destinations,
+    /// How much.
+    pub limits: Limits,
+}

@@ -39,8 +39,8 @@ use crate::config::{Config, PublicUrl};
 use crate::idempotency::Keys;
 use crate::phone::E164;
 use crate::realtime::socket::{self, ConnectError, ModelSocket};
-use crate::safety::budget::{Limits, Used};
-use crate::safety::destination::Destinations;
+use crate::safety::Rules;
+use crate::safety::budget::Used;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::twilio::rest::Client;
@@ -78,8 +78,7 @@ pub struct Switchboard {
     config: Arc<Config>,
     from: E164,
     twilio: Client,
-    destinations: Arc<Destinations>,
-    limits: Limits,
+    rules: Arc<Rules>,
     store: Arc<Store>,
     changes: Arc<Changes>,
     registry: Arc<Registry>,
@@ -97,8 +96,7 @@ impl Switchboard {
         config: Arc<Config>,
         from: E164,
         twilio: Client,
-        destinations: Arc<Destinations>,
-        limits: Limits,
+        rules: Arc<Rules>,
         store: Arc<Store>,
         mut missing: Vec<String>,
         stop: CancellationToken,
@@ -122,8 +120,7 @@ impl Switchboard {
             config,
             from,
             twilio,
-            destinations,
-            limits,
+            rules,
             store,
             changes: Arc::default(),
             registry: Arc::default(),

@@ -198,7 +198,7 @@ impl Switchboard {
                     http_status: 404, ..
                 }) => return None,
                 Err(error) => {
-                    tracing::warn!(%error, "could not ask about a call whose process had died")
+                    tracing::warn!(%error, "could not ask about a call that must not go on");
                 }
             }
             if Utc::now() > over_by {

@@ -201,7 +201,7 @@ impl Switchboard {
         if self.stop.is_cancelled() {
             return Err(PlaceError::Stopping);
         }
-        self.destinations.check(&order.to)?;
+        self.rules.destinations.check(&order.to)?;
         let line = self
             .line
             .as_ref()
@@ -225,7 +225,11 @@ impl Switchboard {
                 key: key.as_ref(),
                 overhead: OVERHEAD,
             };
-            match self.store.reserve_call(new, &self.limits, now).await? {
+            match self
+                .store
+                .reserve_call(new, &self.rules.limits, now)
+                .await?
+            {
                 Reserved::New(id, granted) => {
                     brief.max_duration = granted;
                     let call = Call::new(id, brief, now, Arc::clone(&self.changes));

@@ -116,11 +116,11 @@ impl Switchboard {
 
     /// Twilio asks or tells about a call that is not known here: it may be one of a process that
     /// has died, and if so, it is hung up.
-    pub async fn stray(&self, call_id: &str, call_sid: &str) -> Stray {
+    pub async fn stray(&self, call_id: &str, sid: &str) -> Stray {
         let Ok(id) = Uuid::try_parse(call_id) else {
             return Stray::Unknown;
         };
-        if is_call_sid(call_sid) && self.is_orphan(id, call_sid).await {
+        if is_call_sid(sid) && self.is_orphan(id, sid).await {
             Stray::Orphan
         } else {
             Stray::Unknown

@@ -14,27 +14,24 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
-use url::{Host, Url};
+use url::Url;
 
+use crate::http::{self, BodyError, read_bounded, reason, retry_after};
 use crate::secret::Secret;
 
 use backoff::Backoff;
 pub use error::{TwilioError, hint};
 pub use resource::{CallResource, MessageResource, is_call_sid, is_message_sid};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// For one attempt, from connecting to the last byte of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shorter than usual, to give a connection up before the other side does: a request on one that
-/// is just being closed would end with an unknown result.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The resources we read have 2 KiB or so.
 const LONGEST_ANSWER: usize = 64 * 1024;
+
+const USER_AGENT: &str = concat!("openagent-messaging/", env!("CARGO_PKG_VERSION"));
 
 /// What the log shows in place of the account's SID.
 const ACCOUNT_PATH: &str = "/2010-04-01/Accounts/AC…";
@@ -311,7 +308,7 @@ impl Client {
         let response = request.send().await.map_err(Failure::before_an_answer)?;
         let status = response.status();
         let retry_after = retry_after(&response);
-        let body = read_bounded(response).await;
+        let body = read_bounded(response, LONGEST_ANSWER).await;
         if !status.is_success() {
             let error = TwilioError::from_answer(status, &body.unwrap_or_default());
             return Err(Failure {
@@ -358,21 +355,7 @@ impl Client {
         if let Some(http) = inner.http.get() {
             return Ok(http);
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("openagent-messaging/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            // A redirect would take a POST, or our credentials, who knows where.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // What may be repeated is decided here alone.
-            .retry(reqwest::retry::never());
-        if is_loopback(&inner.account.base_url) {
-            builder = builder.no_proxy();
-        }
-        let http = builder
-            .build()
+        let http = http::client(USER_AGENT, ANSWER_TIMEOUT, &inner.account.base_url)
             .map_err(|error| TwilioError::Unreachable { why: reason(error) })?;
         // Two first requests at once may both have built one; either will do.
         Ok(inner.http.get_or_init(|| http))
@@ -438,12 +421,6 @@ impl Failure {
     }
 }
 
-/// Why a body could not be read.
-enum BodyError {
-    TooLong,
-    Broken(reqwest::Error),
-}
-
 impl BodyError {
     /// What that means for a request that Twilio accepted.
     fn into_error(self, status: StatusCode) -> TwilioError {
@@ -457,49 +434,6 @@ impl BodyError {
     }
 }
 
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, BodyError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(BodyError::Broken)? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(BodyError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// The seconds that `Retry-After` asks for; its other form, a date, is not used by Twilio.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?;
-    seconds
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
-}
-
-/// An error of the HTTP client with its causes, and without the URL, which names the account.
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() {
-        return if error.is_connect() {
-            format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())
-        } else {
-            format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())
-        };
-    }
-    let mut why = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        why.push_str(": ");
-        why.push_str(&error.to_string());
-        cause = error.source();
-    }
-    why
-}
-
 fn call_path(sid: &str) -> Result<String, TwilioError> {
     if is_call_sid(sid) {
         Ok(format!("Calls/{sid}.json"))
@@ -508,15 +442,5 @@ fn call_path(sid: &str) -> Result<String, TwilioError> {
             of: "call",
             prefixes: "CA",
         })
-    }
-}
-
-/// A stand-in on this machine, which no proxy could reach.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -260,7 +260,7 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner)
             .abort_all();
         if let Some(store) = &self.store {
-            let _ = tokio::time::timeout(LEAVING, store.leave()).await;
+            let _ = tokio::time::timeout(LEAVING, Box::pin(store.leave())).await;
         }
     }
 }

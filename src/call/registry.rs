@@ -58,6 +58,14 @@ impl Registry {
         self.calls().get(&id).cloned()
     }
 
+    /// Some call has not ended, or its line may still be open.
+    pub fn has_unfinished(&self) -> bool {
+        let calls = self.calls();
+        calls
+            .values()
+            .any(|session| !session.call.is_final() || session.call.line_may_be_open())
+    }
+
     /// The calls that have not ended.
     pub fn live(&self) -> Vec<Arc<Session>> {
         self.calls()

@@ -157,8 +157,8 @@ impl Server {
         let phone = &self.app.config.phone;
         let used = board.used(Utc::now()).await;
         let mut warnings = self.app.warnings.clone();
-        if let Err(error) = &used {
-            // A limit that cannot be checked is reached.
+        // A limit that cannot be checked, or not be written down, is reached.
+        if let Some(error) = used.as_ref().err().cloned().or_else(|| board.trouble()) {
             warnings.push(format!("Calls and messages are refused: {error}."));
         }
         let used = used.unwrap_or_else(|_| Used {

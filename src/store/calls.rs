@@ -286,7 +286,7 @@ impl Store {
                 None => Ok(None),
             }
         };
-        self.asked(reading).await
+        self.looked(reading).await
     }
 
     /// Remembers Twilio's id of a call.
@@ -394,7 +394,7 @@ impl Store {
             let rows = sql.build().fetch_all(&mut *turn).await?;
             rows.iter().map(listed).collect()
         };
-        self.asked(reading).await
+        self.looked(reading).await
     }
 
     /// Erases a call that has ended. What it used of the limits stays counted.
@@ -413,7 +413,13 @@ impl Store {
             let Some(status) = status else {
                 return Ok(Erased::Unknown);
             };
-            if !status.word::<Status>("status")?.is_final() {
+            let held: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM reservation WHERE call_id = ?")
+                    .bind(id.to_string())
+                    .fetch_one(&mut *turn)
+                    .await?;
+            // What a call still holds of the limits would never be given back without it.
+            if held > 0 || !status.word::<Status>("status")?.is_final() {
                 return Ok(Erased::Live);
             }
             sqlx::query("DELETE FROM call WHERE id = ?")

@@ -23,7 +23,7 @@ pub struct KeyReused;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     tool: &'static str,
-    key: Vec<u8>,
+    name: Vec<u8>,
     arguments: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Key {
         let hash = |text: &str| Sha256::digest(text).to_vec();
         Self {
             tool,
-            key: hash(key),
+            name: hash(key),
             arguments: hash(arguments),
         }
     }
@@ -61,7 +61,7 @@ pub(super) async fn look_up(
         "SELECT arguments, target FROM idempotency WHERE tool = ? AND key = ? AND made_at > ?",
     )
     .bind(key.tool)
-    .bind(&key.key)
+    .bind(&key.name)
     .bind(stamp(now - Duration::hours(REMEMBERED_HOURS)))
     .fetch_optional(turn)
     .await?;
@@ -89,7 +89,7 @@ pub(super) async fn remember(
         "INSERT OR REPLACE INTO idempotency (tool, key, arguments, made_at, target) VALUES (?, ?, ?, ?, ?)",
     )
     .bind(key.tool)
-    .bind(&key.key)
+    .bind(&key.name)
     .bind(&key.arguments)
     .bind(stamp(now))
     .bind(target.to_string())
@@ -113,7 +113,7 @@ impl Store {
                 .await?;
             Ok(keys > 0)
         };
-        self.asked(reading).await
+        self.looked(reading).await
     }
 }
 

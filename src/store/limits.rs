@@ -74,6 +74,7 @@ impl Store {
         limits: &Limits,
         now: DateTime<Utc>,
     ) -> Result<Reserved, Refused> {
+        let id = Uuid::new_v4();
         let reserving = async {
             let mut turn = self.writing().await?;
             let before = keys::look_up(&mut turn, new.key, now).await?;
@@ -81,7 +82,7 @@ impl Store {
                 Known::Reused => Err(KeyReused.into()),
                 Known::Led(target) => Ok(Reserved::Before(target)),
                 Known::New => {
-                    let taken = self.take(&mut turn, new, limits, now).await?;
+                    let taken = self.take(&mut turn, id, new, limits, now).await?;
                     taken.map_err(Refused::from)
                 }
             };
@@ -90,18 +91,23 @@ impl Store {
             }
             Ok(taken)
         };
-        self.asked(reserving).await?
+        let reserved = self.asked(reserving).await;
+        if reserved.is_err() {
+            self.abandon(id);
+        }
+        reserved?
     }
 
     async fn take(
         &self,
         turn: &mut SqliteConnection,
+        id: Uuid,
         new: NewCall<'_>,
         limits: &Limits,
         now: DateTime<Utc>,
     ) -> Result<Result<Reserved, OverBudget>, StoreError> {
         let today = now.date_naive();
-        let (brief, id) = (new.brief, Uuid::new_v4());
+        let brief = new.brief;
         let number = number_of_day(turn, today, &brief.to).await?;
         let used = used(turn, today, Some(&number)).await?;
         let granted = match limits.grant(brief.max_duration, &used, today) {
@@ -191,7 +197,7 @@ impl Store {
             let mut turn = self.reading().await?;
             used(&mut turn, now.date_naive(), None).await
         };
-        self.asked(reading).await
+        self.looked(reading).await
     }
 }
 

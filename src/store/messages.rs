@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::keys::{self, Key, KeyReused, Known};
@@ -66,6 +67,7 @@ impl Store {
         limits: &Limits,
         now: DateTime<Utc>,
     ) -> Result<Counted, Refused> {
+        let id = Uuid::new_v4();
         let counting = async {
             let mut turn = self.writing().await?;
             match keys::look_up(&mut turn, new.key, now).await? {
@@ -85,7 +87,6 @@ impl Store {
                 .bind(day(today))
                 .execute(&mut *turn)
                 .await?;
-            let id = Uuid::new_v4();
             sqlx::query(
                 "INSERT INTO message (id, process, state, to_number, from_number, text, media_url, sent_at)
                  VALUES (?, ?, 'sending', ?, ?, ?, ?, ?)",
@@ -103,13 +104,17 @@ impl Store {
             turn.commit().await?;
             Ok(Ok(Counted::New(id)))
         };
-        self.asked(counting).await?
+        let counted = self.asked(counting).await;
+        if counted.is_err() {
+            self.abandon(id);
+        }
+        counted?
     }
 
     async fn before(
         &self,
         id: Uuid,
-        turn: &mut sqlx::SqliteConnection,
+        turn: &mut SqliteConnection,
     ) -> Result<SentBefore, StoreError> {
         let row = sqlx::query("SELECT * FROM message WHERE id = ?")
             .bind(id.to_string())
@@ -187,27 +192,36 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; it stays counted then.
+    /// [`StoreError`]; it stays counted until the store can be written to again.
     pub async fn forget_message(&self, id: Uuid) -> Result<(), StoreError> {
         let forgetting = async {
             let mut turn = self.writing().await?;
-            let sent_at: Option<String> =
-                sqlx::query_scalar("DELETE FROM message WHERE id = ? RETURNING sent_at")
-                    .bind(id.to_string())
-                    .fetch_optional(&mut *turn)
-                    .await?;
-            if let Some(day) = sent_at.as_deref().and_then(|at| at.get(..10)) {
-                sqlx::query("UPDATE day SET messages = messages - 1 WHERE day = ?")
-                    .bind(day)
-                    .execute(&mut *turn)
-                    .await?;
-            }
-            sqlx::query("DELETE FROM idempotency WHERE target = ?")
-                .bind(id.to_string())
-                .execute(&mut *turn)
-                .await?;
+            forget(&mut turn, id).await?;
             Ok(turn.commit().await?)
         };
-        self.asked(forgetting).await
+        let forgotten = self.asked(forgetting).await;
+        if forgotten.is_err() {
+            self.abandon(id);
+        }
+        forgotten
     }
+}
+
+pub(super) async fn forget(turn: &mut SqliteConnection, id: Uuid) -> Result<(), StoreError> {
+    let sent_at: Option<String> =
+        sqlx::query_scalar("DELETE FROM message WHERE id = ? RETURNING sent_at")
+            .bind(id.to_string())
+            .fetch_optional(&mut *turn)
+            .await?;
+    if let Some(day) = sent_at.as_deref().and_then(|at| at.get(..10)) {
+        sqlx::query("UPDATE day SET messages = messages - 1 WHERE day = ?")
+            .bind(day)
+            .execute(&mut *turn)
+            .await?;
+    }
+    sqlx::query("DELETE FROM idempotency WHERE target = ?")
+        .bind(id.to_string())
+        .execute(turn)
+        .await?;
+    Ok(())
 }

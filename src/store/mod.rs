@@ -19,7 +19,7 @@ pub mod processes;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
@@ -33,6 +33,9 @@ use uuid::Uuid;
 
 /// Nobody waits longer than this for the disk; whoever asked is told that it does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Requests that were given up on and are still to be taken back.
+const ABANDONED: usize = 1_000;
 
 /// Where things are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +137,9 @@ pub struct Store {
     process: Uuid,
     pool: OnceCell<SqlitePool>,
     trouble: Mutex<Option<StoreError>>,
+    /// Calls and messages that were refused because the store did not answer, and that it may have
+    /// written down all the same.
+    abandoned: Mutex<Vec<Uuid>>,
 }
 
 impl Store {
@@ -144,6 +150,7 @@ impl Store {
             process: Uuid::new_v4(),
             pool: OnceCell::new(),
             trouble: Mutex::new(None),
+            abandoned: Mutex::default(),
         }
     }
 
@@ -152,7 +159,8 @@ impl Store {
         self.place != Place::Memory
     }
 
-    /// What was wrong the last time something was asked of it.
+    /// What was wrong the last time something was to be written, if that has not worked since.
+    /// Reading proves nothing: it works on a disk that is full.
     pub fn trouble(&self) -> Option<StoreError> {
         self.trouble
             .lock()
@@ -166,11 +174,33 @@ impl Store {
     ///
     /// [`StoreError`]; the next use tries again.
     pub async fn open(&self) -> Result<(), StoreError> {
-        self.asked(async { Ok(()) }).await
+        self.looked(async { Ok(()) }).await
     }
 
-    /// Runs `work`, for no longer than anybody should wait, and remembers what came of it.
+    /// Runs `work`, which writes, for no longer than anybody should wait, and remembers what came of
+    /// it.
     async fn asked<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = self.in_time(work).await;
+        self.remember(&result);
+        result
+    }
+
+    /// Runs `work`, which only reads.
+    async fn looked<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = self.in_time(work).await;
+        if !self.is_open() {
+            self.remember(&result);
+        }
+        result
+    }
+
+    async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
@@ -179,19 +209,22 @@ impl Store {
             work.await
         };
         let result = tokio::time::timeout(PATIENCE, opened_and_asked).await;
-        let result = result.unwrap_or(Err(StoreError::Slow));
+        // What is known already says more than that nothing came: where many ask, some wait for
+        // their turn to be told the same.
+        result.unwrap_or_else(|_| Err(self.trouble().unwrap_or(StoreError::Slow)))
+    }
+
+    fn remember<T>(&self, result: &Result<T, StoreError>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let now = result.as_ref().err().cloned();
         if *trouble != now {
-            match &now {
-                Some(error) => {
-                    tracing::error!(%error, "the store cannot be used: calls and messages are refused")
-                }
-                None => tracing::info!("the store can be used again"),
+            if let Some(error) = &now {
+                tracing::error!(%error, "the store cannot be used: calls and messages are refused");
+            } else {
+                tracing::info!("the store can be used again");
             }
             *trouble = now;
         }
-        result
     }
 
     async fn pool(&self) -> Result<&SqlitePool, StoreError> {
@@ -201,7 +234,33 @@ impl Store {
     /// A transaction that holds the only right to write from its beginning, so that what it reads
     /// is still true when it writes.
     async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool().await?.begin_with("BEGIN IMMEDIATE").await?)
+        let mut turn = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
+        let abandoned = self.abandoned().clone();
+        if !abandoned.is_empty() {
+            for id in &abandoned {
+                limits::forget(&mut turn, *id).await?;
+                messages::forget(&mut turn, *id).await?;
+            }
+            turn.commit().await?;
+            self.abandoned().retain(|id| !abandoned.contains(id));
+            turn = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
+        }
+        Ok(turn)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<Uuid>> {
+        self.abandoned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody was dialled or written to under this id, but the store may hold it: a commit that is
+    /// given up on may still happen. It is taken back when next something is written.
+    fn abandon(&self, id: Uuid) {
+        let mut abandoned = self.abandoned();
+        if abandoned.len() < ABANDONED {
+            abandoned.push(id);
+        }
     }
 
     /// The right to read; what is read is from one moment.

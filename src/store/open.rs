@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use super::{Place, StoreError};
 
-/// Marks a file as ours (`SQLite`, "PRAGMA `application_id`"): "OAmg".
+/// Marks a file as ours (`SQLite`, "PRAGMA `application_id`"): `OAmg`.
 const APPLICATION_ID: i32 = 0x4f41_6d67;
 
 /// How long a writer waits for another process's turn to end.
@@ -65,7 +65,13 @@ pub(super) async fn open(place: &Place) -> Result<SqlitePool, StoreError> {
             let pool = SqlitePoolOptions::new()
                 .max_connections(CONNECTIONS)
                 .acquire_timeout(super::PATIENCE)
-                .idle_timeout(Duration::from_secs(60));
+                .idle_timeout(Duration::from_secs(60))
+                // A disk that fails ends a transaction behind the library's back, which then
+                // believes for ever that it goes on, and begins no other.
+                .before_acquire(|connection, _| {
+                    let is_usable = !connection.is_in_transaction();
+                    Box::pin(async move { Ok(is_usable) })
+                });
             Ok(pool.connect_with(options).await?)
         }
     }
@@ -78,13 +84,13 @@ fn identify(path: &Path) -> Result<(), StoreError> {
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(unopened)?;
-    if !file.metadata().map_err(unopened)?.is_file() {
+    let mut file = options.open(path).map_err(|error| unopened(&error))?;
+    if !file.metadata().map_err(|error| unopened(&error))?.is_file() {
         return Err(StoreError::CannotOpen("it is not a file".to_owned()));
     }
     let mut header = Vec::new();
     let read = file.by_ref().take(100).read_to_end(&mut header);
-    read.map_err(unopened)?;
+    read.map_err(|error| unopened(&error))?;
     match (header.get(..16), header.get(68..72)) {
         _ if header.is_empty() => {}
         (Some(b"SQLite format 3\0"), Some(id)) if *id == APPLICATION_ID.to_be_bytes() => {}
@@ -96,12 +102,13 @@ fn identify(path: &Path) -> Result<(), StoreError> {
     {
         use std::os::unix::fs::PermissionsExt as _;
         let only_user = std::fs::Permissions::from_mode(0o600);
-        file.set_permissions(only_user).map_err(unopened)?;
+        file.set_permissions(only_user)
+            .map_err(|error| unopened(&error))?;
     }
     Ok(())
 }
 
-fn unopened(error: io::Error) -> StoreError {
+fn unopened(error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
         io::ErrorKind::StorageFull => StoreError::Full,

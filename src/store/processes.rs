@@ -77,11 +77,11 @@ impl Store {
         account: &str,
         (seen, now): (Instant, DateTime<Utc>),
     ) -> Result<Vec<StoredCall>, StoreError> {
+        let dead = self.looked(self.dead(watch, seen)).await?;
+        if dead.is_empty() {
+            return Ok(Vec::new());
+        }
         let taking = async {
-            let dead = self.dead(watch, seen).await?;
-            if dead.is_empty() {
-                return Ok(Vec::new());
-            }
             let mut turn = self.writing().await?;
             let mut taken = Vec::new();
             for (process, beat) in dead {
@@ -105,7 +105,9 @@ impl Store {
                 .execute(&mut *turn)
                 .await?;
                 let rows = sqlx::query(
-                    "UPDATE call SET process = ? WHERE process = ? AND (account = ? OR over_by < ?)
+                    // A request to dial whose process is gone gets no answer any more.
+                    "UPDATE call SET process = ?, line = CASE line WHEN 'dialling' THEN 'unknown' ELSE line END
+                     WHERE process = ? AND (account = ? OR over_by < ?)
                      AND (line IN ('none', 'dialling', 'unknown', 'open')
                           OR id IN (SELECT call_id FROM reservation)) RETURNING *",
                 )

@@ -350,7 +350,7 @@ async fn lists_are_newest_first_and_filtered() {
             ..all.clone()
         })
         .await,
-        [c.clone()]
+        std::slice::from_ref(&c)
     );
     let busy = Filter {
         status: Some(Status::Busy),

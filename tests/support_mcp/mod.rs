@@ -67,6 +67,7 @@ pub const TWILIO_TOOLS: [&str; 9] = [
 pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
+    shell: Option<String>,
 }
 
 impl Setup {
@@ -120,8 +121,22 @@ impl Setup {
         )
     }
 
+    /// Has a shell do this first, in the process that becomes the server.
+    pub fn after(mut self, shell: &str) -> Self {
+        self.shell = Some(shell.to_owned());
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_openagent-messaging"));
+        let server = env!("CARGO_BIN_EXE_openagent-messaging");
+        let mut command = match &self.shell {
+            None => Command::new(server),
+            Some(first) => {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), server]);
+                command
+            }
+        };
         command
             .args(&self.args)
             .env_clear()

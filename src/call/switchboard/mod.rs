@@ -152,6 +152,11 @@ impl Switchboard {
         self.store.used(now).await
     }
 
+    /// What keeps calls and messages from being written down, and so from being placed and sent.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.store.trouble()
+    }
+
     fn account(&self) -> &str {
         let twilio = self.config.twilio.as_ref();
         twilio.map_or("", |twilio| twilio.account_sid.as_str())

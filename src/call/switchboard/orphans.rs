@@ -104,9 +104,12 @@ impl Switchboard {
         let (mut watch, started) = (Watch::default(), Instant::now());
         let mut purged: Option<Instant> = None;
         loop {
-            let live = !self.registry.live().is_empty();
+            // Also for a line that may be open after its call has ended: it is ours to close.
+            let live = self.registry.has_unfinished();
+            // Whether the trouble is over shows only when something is written.
+            let trouble = self.store.trouble().is_some();
             if self.store.is_shared() {
-                if live {
+                if live || trouble {
                     // A beat that fails is missed by others, who cannot write either.
                     let _ = self.store.beat().await;
                 }

@@ -52,6 +52,9 @@ const SAME_KEY: Duration = Duration::from_secs(20);
 /// How often to look whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// For writing down under which SID Twilio knows a call.
+const SID_WRITTEN: Duration = Duration::from_millis(500);
+
 /// For writing down that nobody was dialled.
 const FORGETTING: Duration = Duration::from_secs(1);
 
@@ -342,6 +345,12 @@ impl Switchboard {
             self.forget(&session).await;
             return Err(Refused::from(error).into());
         }
+        if session.call.is_final() || self.stop.is_cancelled() {
+            // It ended while it was being written down, which takes seconds on a bad disk.
+            session.end(End::Shutdown);
+            let why = "the call was ended before it was placed".to_owned();
+            return Err(self.never_dialled(&session, why).await);
+        }
         self.dial_twilio(line, &session).await?;
         Ok(session)
     }
@@ -384,6 +393,8 @@ impl Switchboard {
             Ok(created) => {
                 call.learn_sid(&created.sid);
                 session.dialled(Dial::Placed);
+                // Whoever finds the call after a crash can end it by its SID alone.
+                self.changes.flush(SID_WRITTEN).await;
                 tracing::info!(call = %call.id, to = %call.brief.to.masked(), "call placed");
                 Ok(())
             }

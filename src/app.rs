@@ -218,7 +218,11 @@ impl App {
 
     /// Runs `work` until the program ends. Should it fail, the program stops in good order: without
     /// it, calls would be neither heard nor written down.
-    fn keep_up(&self, what: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn keep_up(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
         let (stop, broken) = (self.stop.clone(), Arc::clone(&self.broken));
         let guarded = async move {
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
@@ -314,4 +318,26 @@ pub(crate) fn unsupported(config: &Config) -> Vec<String> {
         format!("{name} is set, but this version does not support it yet: {instead}.")
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_program_stops_when_a_part_fails_that_it_cannot_do_without() {
+        let config = Config::load(&Values::default()).unwrap();
+        let app = App::start(config, CancellationToken::new()).await;
+        app.keep_up("a part that has done its work", async {});
+        app.keep_up("a part that goes on", std::future::pending());
+        tokio::task::yield_now().await;
+        assert!(!app.stop.is_cancelled() && !app.is_broken());
+        app.keep_up("a part that fails", async {
+            panic!("as it is meant to in this test")
+        });
+        let stopped = tokio::time::timeout(Duration::from_secs(30), app.stop.cancelled());
+        assert!(stopped.await.is_ok());
+        assert!(app.is_broken());
+        app.shut_down(Duration::from_secs(1)).await;
+    }
 }

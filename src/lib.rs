@@ -30,7 +30,7 @@
 //! | [`server`] | webhooks and media streams |
 //! | [`sandbox`] | stand-ins for all services, for trying and testing |
 //! | [`demo`], [`doctor`] | two commands for people |
-//! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`http`], [`socket`], [`shutdown`] | what the others share |
+//! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`http`], [`log`], [`socket`], [`shutdown`] | what the others share |
 
 pub mod app;
 pub mod call;
@@ -41,6 +41,7 @@ pub mod doctor;
 pub mod error;
 mod http;
 pub mod idempotency;
+pub mod log;
 pub mod mcp;
 pub mod phone;
 pub mod realtime;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use openagent_messaging::app::App;
 use openagent_messaging::config::{Config, Values, command};
+use openagent_messaging::log::Log;
 use openagent_messaging::sandbox::Options;
 use openagent_messaging::{demo, doctor, mcp, shutdown};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,17 @@ fn main() -> ExitCode {
         .mut_subcommand("demo", demo::arguments)
         .get_matches();
     let values = Values::new(|name| std::env::var_os(name), &matches);
-    log(values.get("RUST_LOG").unwrap_or("info"));
+    let log = match Log::start(std::io::stderr()) {
+        Ok(log) => log,
+        Err(_) => return ExitCode::FAILURE,
+    };
+    subscribe(&log, values.get("RUST_LOG").unwrap_or("info"));
+    let code = start(&matches, &values, &log);
+    log.finish();
+    code
+}
+
+fn start(matches: &ArgMatches, values: &Values, log: &Log) -> ExitCode {
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(THREADS);
@@ -32,13 +43,13 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return fail(1, &error),
+        Err(error) => return fail(log, 1, &error),
     };
     let stop = CancellationToken::new();
     let code = runtime.block_on(async {
         let signals = shutdown::signals(stop.clone());
         tokio::select! {
-            code = run(&matches, &values, stop.clone()) => code,
+            code = run(matches, values, stop.clone(), log) => code,
             code = signals => ExitCode::from(code),
         }
     });
@@ -47,17 +58,22 @@ fn main() -> ExitCode {
     code
 }
 
-async fn run(matches: &ArgMatches, values: &Values, stop: CancellationToken) -> ExitCode {
+async fn run(
+    matches: &ArgMatches,
+    values: &Values,
+    stop: CancellationToken,
+    log: &Log,
+) -> ExitCode {
     let command = matches.subcommand_name();
     let embedded =
         command == Some("demo") || command != Some("doctor") && matches.get_flag("sandbox");
     if command == Some("doctor") && matches.get_flag("sandbox") {
         let why = "doctor checks the real configuration, so it does not go with --sandbox";
-        return fail(USAGE, &why);
+        return fail(log, USAGE, &why);
     }
     // Real credentials of the environment are not even read then.
     if embedded && let Err(error) = App::check_sandboxed(values) {
-        return fail(USAGE, &error);
+        return fail(log, USAGE, &error);
     }
     let done = match matches.subcommand() {
         Some(("demo", asked)) => demo::run(asked, values, &mut std::io::stdout(), stop).await,
@@ -69,12 +85,12 @@ async fn run(matches: &ArgMatches, values: &Values, stop: CancellationToken) -> 
             Ok(config) => mcp::stdio::serve(App::start(config, stop).await)
                 .await
                 .map(|()| true),
-            Err(error) => return fail(USAGE, &error),
+            Err(error) => return fail(log, USAGE, &error),
         },
     };
     match done {
         Ok(well) => ExitCode::from(u8::from(!well)),
-        Err(error) => fail(1, &error),
+        Err(error) => fail(log, 1, &error),
     }
 }
 
@@ -91,19 +107,21 @@ async fn serve_sandboxed(values: &Values, stop: CancellationToken) -> Result<boo
 }
 
 /// Logs to stderr: stdout carries MCP alone.
-fn log(filter: &str) {
+fn subscribe(log: &Log, filter: &str) {
     // The MCP library shows what a host says in full at info, phone numbers and texts included.
     let filter = format!("rmcp=warn,{filter}");
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(colours)
         .init();
 }
 
-fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "openagent-messaging: {error}");
+fn fail(log: &Log, code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+    // At once, so that it is one line however it is written.
+    let line = format!("openagent-messaging: {error}\n");
+    let _ = log.clone().write_all(line.as_bytes());
     ExitCode::from(code)
 }

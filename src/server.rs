@@ -39,11 +39,19 @@ use crate::twilio::twiml;
 /// What `/healthz` answers; `doctor` knows us by it.
 pub const HEALTHY: &str = "openagent-messaging is up\n";
 
-/// Connections at once; a call needs two at most, and Twilio keeps few.
-const CONNECTIONS: usize = 1_024;
+/// Connections at once; a call needs two at most, and Twilio keeps few. Most systems give a process
+/// 1,024 open files: whoever fills this up must leave enough for calls and for the store.
+const CONNECTIONS: usize = 512;
 
-/// Sockets at once that have not shown a token.
+/// Media sockets at once that have shown neither a valid signature nor a token.
 const STRANGERS: usize = 64;
+
+/// Media sockets at once whose handshake was signed, and that have not shown a token.
+const INTRODUCTIONS: usize = 256;
+
+/// What those hear for whom there is no room.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Connection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// From the start of a connection, or of the wait for the next request, to the end of its head.
 const HEADER_TIME: Duration = Duration::from_secs(5);
@@ -81,6 +89,7 @@ struct Shared {
     auth_token: Secret,
     public_url: PublicUrl,
     strangers: Arc<Semaphore>,
+    introductions: Arc<Semaphore>,
     noise: Noise,
 }
 
@@ -93,12 +102,12 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let prefix = public_url.path_prefix().to_owned();
-    let strangers = Arc::new(Semaphore::new(STRANGERS));
     let shared = Arc::new(Shared {
         board,
         auth_token,
         public_url,
-        strangers,
+        strangers: Arc::new(Semaphore::new(STRANGERS)),
+        introductions: Arc::new(Semaphore::new(INTRODUCTIONS)),
         noise: Noise::default(),
     });
     let routes = Router::new()
@@ -106,7 +115,7 @@ pub async fn serve(
         .route("/status/{call_id}", post(status))
         .route("/media", get(media))
         .route("/healthz", get(async || HEALTHY))
-        .with_state(shared);
+        .with_state(Arc::clone(&shared));
     let routes = under(&prefix, routes);
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
@@ -125,7 +134,11 @@ pub async fn serve(
             }
         };
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
-            tracing::warn!("too many connections; one was refused");
+            shared
+                .noise
+                .note("too many connections; one was refused", "");
+            // As much as goes out without waiting, which is all of it on a new connection.
+            let _ = stream.try_write(FULL);
             continue;
         };
         let (routes, stop) = (routes.clone(), stop.clone());
@@ -173,7 +186,7 @@ impl Webhook {
             signature::is_valid_form(&shared.auth_token, &url, &params, signature)
         });
         if !signed {
-            shared.noise.note(UNSIGNED, &parts.uri);
+            shared.noise.note(UNSIGNED, parts.uri.path());
             return Err(Refusal::Status(StatusCode::FORBIDDEN));
         }
         let session = Uuid::try_parse(call_id)
@@ -184,6 +197,7 @@ impl Webhook {
         }
         match shared.board.stray(call_id, param(&params, "CallSid")).await {
             Stray::Orphan => Err(Refusal::Orphan),
+            Stray::TooMany => Err(Refusal::Status(StatusCode::SERVICE_UNAVAILABLE)),
             Stray::Unknown => Err(Refusal::Status(StatusCode::NOT_FOUND)),
         }
     }
@@ -280,17 +294,17 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     // What Twilio signs here differs between its own pages, so a stream without a valid signature
     // may be one of ours; the one-time token decides. But strangers share a few places, so that
     // they cannot keep out those who are signed.
-    let place = if signed {
-        None
+    let places = if signed {
+        &shared.introductions
     } else {
         shared.noise.note(
             "a media stream came without a valid handshake signature; its token decides",
-            &parts.uri,
+            parts.uri.path(),
         );
-        match Arc::clone(&shared.strangers).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        }
+        &shared.strangers
+    };
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
@@ -312,7 +326,7 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
                 shared.board.attach(&session, stream);
             } else {
                 let what = "a media stream was refused: it showed no valid token";
-                shared.noise.note(what, &parts.uri);
+                shared.noise.note(what, parts.uri.path());
                 refuse(socket).await;
             }
         })
@@ -326,8 +340,8 @@ struct Noise {
 }
 
 impl Noise {
-    fn note(&self, what: &str, uri: &Uri) {
-        let path: String = uri.path().chars().take(80).collect();
+    fn note(&self, what: &str, path: &str) {
+        let path: String = path.chars().take(80).collect();
         if self.lines.fetch_add(1, Ordering::Relaxed) < NOISE_LOGGED {
             tracing::warn!(?path, "{what}");
         } else {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -70,18 +72,36 @@ impl Signals {
     }
 }
 
+/// Bytes of requests that are read without an answer being taken. A host that sends more than this
+/// takes none, or sends a line without an end: each request would wait in memory.
+const UNANSWERED: usize = 1024 * 1024;
+
 /// A stream whose end, or failure, cancels a token: the MCP library would let requests in flight
 /// run on for seconds after the host has gone.
 #[derive(Debug)]
 pub struct Watched<S> {
     inner: S,
     stop: CancellationToken,
+    /// Bytes read since something was written last.
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl<S> Watched<S> {
-    /// Watches `inner`.
-    pub fn new(inner: S, stop: CancellationToken) -> Self {
-        Self { inner, stop }
+    /// Watches both directions of a conversation: a peer that says a lot and takes in nothing is
+    /// given up as well.
+    pub fn both<W>(reader: S, writer: W, stop: &CancellationToken) -> (Self, Watched<W>) {
+        let unanswered = Arc::new(AtomicUsize::new(0));
+        let reader = Self {
+            inner: reader,
+            stop: stop.clone(),
+            unanswered: Arc::clone(&unanswered),
+        };
+        let writer = Watched {
+            inner: writer,
+            stop: stop.clone(),
+            unanswered,
+        };
+        (reader, writer)
     }
 
     fn note<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -101,8 +121,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         let room = buf.remaining() > 0;
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if matches!(result, Poll::Ready(Ok(()))) && room && buf.filled().len() == before {
+        let read = buf.filled().len() - before;
+        if matches!(result, Poll::Ready(Ok(()))) && room && read == 0 {
             self.stop.cancel();
+        }
+        if self.unanswered.fetch_add(read, Ordering::Relaxed) + read > UNANSWERED {
+            tracing::error!("the host sends requests and takes no answers; stopping");
+            self.stop.cancel();
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         self.note(result)
     }
@@ -115,6 +141,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(1..)) = result {
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
         self.note(result)
     }
 
@@ -136,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_input_cancels() {
         let stop = CancellationToken::new();
-        let mut watched = Watched::new(&b"{}"[..], stop.clone());
+        let (mut watched, _) = Watched::both(&b"{}"[..], tokio::io::sink(), &stop);
         let mut text = [0; 2];
         watched.read_exact(&mut text).await.unwrap();
         assert!(!stop.is_cancelled());
@@ -145,10 +174,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn much_that_is_read_without_anything_being_taken_cancels() {
+        let stop = CancellationToken::new();
+        let endless = tokio::io::repeat(b'x');
+        let (mut reader, mut writer) = Watched::both(endless, tokio::io::sink(), &stop);
+        let mut text = vec![0; UNANSWERED / 2];
+        for _ in 0..10 {
+            reader.read_exact(&mut text).await.unwrap();
+            writer.write_all(b"an answer").await.unwrap();
+        }
+        reader.read_exact(&mut text).await.unwrap();
+        reader.read_exact(&mut text).await.unwrap();
+        assert!(!stop.is_cancelled());
+        assert!(reader.read_exact(&mut text).await.is_err());
+        assert!(stop.is_cancelled());
+    }
+
+    #[tokio::test]
     async fn a_broken_pipe_cancels() {
         let stop = CancellationToken::new();
         let (ours, theirs) = tokio::io::duplex(16);
-        let mut watched = Watched::new(ours, stop.clone());
+        let (_, mut watched) = Watched::both(tokio::io::empty(), ours, &stop);
         watched.write_all(b"x").await.unwrap();
         assert!(!stop.is_cancelled());
         drop(theirs);

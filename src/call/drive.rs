@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::ws;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::tungstenite;
 
@@ -15,7 +15,7 @@ use super::bridge::Bridge;
 use super::bridge::event::{
     CarrierEvent, Change, Command, End, ErrorKind, Input, ModelEvent, Output, ToCarrier, ToModel,
 };
-use super::session::Session;
+use super::session::{Orders, Session};
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
 use crate::realtime::setup::Setup;
@@ -35,6 +35,9 @@ const CARRIER_PULSE: Duration = Duration::from_secs(5);
 
 /// How long closing a socket politely may take.
 const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Messages that wait for the model's socket: its configuration, and little else.
+const UNSENT: usize = 64;
 
 /// Malformed messages in one call that are logged; the rest are counted.
 const MALFORMED_LOGGED: u32 = 3;
@@ -62,7 +65,7 @@ pub(super) struct Driver {
     session: Arc<Session>,
     bridge: Bridge,
     setup: Setup,
-    orders: mpsc::Receiver<Order>,
+    orders: Orders,
     /// Told once: the model has accepted its configuration, or why the call cannot be.
     ready: Option<oneshot::Sender<Result<(), String>>>,
     carrier: Option<CarrierStream>,
@@ -83,7 +86,7 @@ impl Driver {
         session: Arc<Session>,
         bridge: Bridge,
         setup: Setup,
-        orders: mpsc::Receiver<Order>,
+        orders: Orders,
         ready: oneshot::Sender<Result<(), String>>,
     ) -> Self {
         Self {
@@ -137,7 +140,7 @@ impl Driver {
             }
             let due = self.bridge.deadline().is_some();
             tokio::select! {
-                order = self.orders.recv() => self.order(order),
+                order = self.orders.next() => self.order(order),
                 opened = &mut connect, if connecting => {
                     connecting = false;
                     self.connected(opened.unwrap_or_else(|_| Err(ConnectError::Unreachable("no answer in 10 s".into()))));
@@ -336,8 +339,13 @@ impl Driver {
                     message,
                 } = &event
                 {
-                    // The model's words may quote what was said: not at info.
-                    tracing::warn!(?about, ?kind, "the voice model refused something");
+                    // The model's words may quote what was said: not at info. That it has begun an
+                    // answer of its own when we asked for one happens in any conversation.
+                    if *kind == ErrorKind::Busy {
+                        tracing::debug!(?about, "the voice model was answering already");
+                    } else {
+                        tracing::warn!(?about, ?kind, "the voice model refused something");
+                    }
                     tracing::debug!(%message, harmless = *kind == ErrorKind::Harmless, "its words");
                 }
                 if let ModelEvent::ResponseEnded { .. } = event
@@ -395,7 +403,11 @@ impl Driver {
 
     fn send_to_model(&mut self, to: &ToModel) {
         let Some(socket) = &mut self.model else {
-            self.unsent.push(to.clone());
+            if self.unsent.len() < UNSENT {
+                self.unsent.push(to.clone());
+            } else {
+                self.lost("The voice model was not connected when the conversation needed it.");
+            }
             return;
         };
         model_wire::write(to, &self.setup, &mut self.buffer);

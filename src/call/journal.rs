@@ -135,7 +135,7 @@ async fn write(ids: &[Uuid], registry: &Registry, store: &Store) -> Vec<Uuid> {
     match store.save(&batch).await {
         Ok(strangers) => {
             for (session, saved) in dialled.iter().zip(&batch) {
-                session.is_saved(saved.snapshot.revision);
+                session.is_saved(saved);
                 if strangers.contains(&saved.snapshot.call_id) && !session.call.is_final() {
                     let why =
                         "This process stood still for so long that another one ended its calls.";

@@ -11,9 +11,9 @@ use super::session::Session;
 /// Finished calls are kept at least this long, hours.
 const KEPT_HOURS: i64 = 24;
 
-/// Beyond this number of finished calls, the oldest may go even before that. A day of calls at the
-/// default limits is far below it.
-const KEPT: usize = 5_000;
+/// Beyond this number of finished calls, the oldest may go even before that: the store knows it as
+/// well. A day of calls at the default limits is far below it.
+const KEPT: usize = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -30,9 +30,14 @@ impl Registry {
     pub fn insert(&self, session: Arc<Session>, now: DateTime<Utc>) {
         let mut calls = self.calls();
         let old = now - chrono::Duration::hours(KEPT_HOURS);
-        calls.retain(|_, known| known.call.ended_at().is_none_or(|ended| ended > old));
+        // What is not written down yet is known here alone.
+        let is_old = |known: &Session| {
+            known.is_written() && known.call.ended_at().is_some_and(|ended| ended <= old)
+        };
+        calls.retain(|_, known| !is_old(known));
         let finished = calls
             .values()
+            .filter(|known| known.is_written())
             .filter_map(|known| Some((known.call.ended_at()?, known.call.id)));
         let (count, oldest) = finished.fold((0, None), |(count, oldest), this| {
             (
@@ -82,6 +87,7 @@ mod tests {
     use crate::call::bridge::event::End;
     use crate::call::language::Language;
     use crate::call::record::{Brief, Call};
+    use crate::call::snapshot::Outcome;
     use crate::phone::E164;
     use std::time::Duration;
 
@@ -102,13 +108,21 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + hour * 3_600, 0).unwrap()
     }
 
+    /// It ends, and that is written down.
+    fn end(session: &Session, hour: i64) {
+        session.call.finish(&End::Busy, at(hour));
+        session.call.line_is_over();
+        session.settle(Duration::ZERO);
+        session.is_saved(&session.unsaved());
+    }
+
     #[test]
     fn finished_calls_stay_for_a_day_and_live_ones_for_ever() {
         let registry = Registry::default();
         let (live, done) = (call(0), call(0));
         registry.insert(live.clone(), at(0));
         registry.insert(done.clone(), at(0));
-        done.call.finish(&End::Busy, at(1));
+        end(&done, 1);
         registry.insert(call(24), at(24));
         assert!(registry.get(done.call.id).is_some());
         registry.insert(call(26), at(26));
@@ -123,8 +137,31 @@ mod tests {
         for _ in 0..KEPT + 10 {
             let call = call(0);
             registry.insert(call.clone(), at(0));
-            call.call.finish(&End::Busy, at(0));
+            end(&call, 0);
         }
         assert_eq!(registry.calls().len(), KEPT);
+    }
+
+    #[test]
+    fn what_is_not_written_down_is_kept() {
+        let registry = Registry::default();
+        let (unwritten, refined) = (call(0), call(0));
+        for call in [&unwritten, &refined] {
+            registry.insert(Arc::clone(call), at(0));
+        }
+        unwritten.call.finish(&End::Busy, at(0));
+        end(&refined, 0);
+        refined
+            .call
+            .refine("It was closed.".to_owned(), Outcome::Success);
+        registry.insert(call(30), at(30));
+        assert!(registry.get(unwritten.call.id).is_some());
+        assert!(
+            registry.get(refined.call.id).is_some(),
+            "its verdict is new"
+        );
+        end(&unwritten, 1);
+        registry.insert(call(30), at(30));
+        assert!(registry.get(unwritten.call.id).is_none());
     }
 }

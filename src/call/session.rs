@@ -1,6 +1,6 @@
 //! A session: what the webhooks and the tools hold of a live call. Its driver holds the rest.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +29,30 @@ pub(super) enum Dial {
     Unknown,
 }
 
+/// What a driver is told to do.
+#[derive(Debug)]
+pub(super) struct Orders {
+    queue: mpsc::Receiver<Order>,
+    ending: watch::Receiver<Option<End>>,
+    /// The end was given out.
+    ended: bool,
+}
+
+impl Orders {
+    /// The next order, the end before all others; none if nobody is left to give any.
+    pub(super) async fn next(&mut self) -> Option<Order> {
+        tokio::select! {
+            biased;
+            end = self.ending.wait_for(Option::is_some), if !self.ended => {
+                let end = end.ok()?.clone();
+                self.ended = true;
+                end.map(Order::End)
+            }
+            order = self.queue.recv() => order,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Session {
@@ -42,25 +66,40 @@ pub struct Session {
     settled: OnceLock<Duration>,
     /// The revision that is written down, and everything before it.
     saved: AtomicU64,
+    /// It is written down that the line is over and the limits are settled.
+    complete: AtomicBool,
     /// What became of the request to dial.
     dial: watch::Sender<Dial>,
+    /// Somebody sees to it that a line that showed up late is hung up.
+    late_hang_up: AtomicBool,
     orders: mpsc::Sender<Order>,
+    /// The first order to end the call. Not among the others: it must not find their queue full.
+    end: watch::Sender<Option<End>>,
 }
 
 impl Session {
     /// A session, and the orders that its driver must follow.
-    pub(super) fn new(call: Call, model: String) -> (Arc<Self>, mpsc::Receiver<Order>) {
-        let (orders, receiver) = mpsc::channel(ORDERS);
+    pub(super) fn new(call: Call, model: String) -> (Arc<Self>, Orders) {
+        let (orders, queue) = mpsc::channel(ORDERS);
+        let (end, ending) = watch::channel(None);
         let session = Self {
             call,
             tokens: StreamTokens::default(),
             model,
             settled: OnceLock::new(),
             saved: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
             dial: watch::Sender::new(Dial::Pending),
+            late_hang_up: AtomicBool::new(false),
             orders,
+            end,
         };
-        (Arc::new(session), receiver)
+        let orders = Orders {
+            queue,
+            ending,
+            ended: false,
+        };
+        (Arc::new(session), orders)
     }
 
     /// Connects a media stream that has shown its token. Returns false if nobody takes it any more.
@@ -72,12 +111,23 @@ impl Session {
 
     /// Ends the call for this reason, unless it is ending already.
     pub fn end(&self, end: End) {
-        if let Err(refused) = self.orders.try_send(Order::End(end)) {
-            // The driver is gone, or so stuck that it does not take orders.
-            if let Order::End(end) = refused.into_inner() {
-                self.call.finish(&end, Utc::now());
-            }
+        if self.orders.is_closed() {
+            // The driver is gone.
+            self.call.finish(&end, Utc::now());
+            return;
         }
+        self.end.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(end);
+            }
+            first
+        });
+    }
+
+    /// A line that showed up late must be hung up: whether that is for the caller to do.
+    pub(super) fn first_late_hang_up(&self) -> bool {
+        !self.late_hang_up.swap(true, Ordering::Relaxed)
     }
 
     /// Remembers what became of the request to dial; what was known first stays.
@@ -119,9 +169,19 @@ impl Session {
         }
     }
 
-    /// This revision is written down.
-    pub(super) fn is_saved(&self, revision: u64) {
+    /// This is written down.
+    pub(super) fn is_saved(&self, saved: &Saved) {
+        let revision = saved.snapshot.revision;
         self.saved.store(revision, Ordering::Relaxed);
+        if saved.settled.is_some() && saved.line == LineState::Over {
+            self.complete.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing more will happen to the call, and all that has happened is written down.
+    pub(super) fn is_written(&self) -> bool {
+        let latest = self.call.watch().borrow().latest;
+        self.complete.load(Ordering::Relaxed) && self.saved.load(Ordering::Relaxed) >= latest
     }
 
     /// What became of the request to dial, as far as is known.

@@ -4,6 +4,12 @@ use std::collections::BTreeMap;
 
 use super::snapshot::Line;
 
+/// Lines of a call: more are no conversation.
+const LINES: usize = 2_000;
+
+/// Characters of a line; the rest is cut.
+const MAX_LINE: usize = 10_000;
+
 /// Lines by their slot, each with the revision in which it last changed.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
@@ -12,7 +18,13 @@ pub(super) struct Transcript {
 
 impl Transcript {
     /// Adds a line, or changes it. Returns whether anything is different now.
-    pub(super) fn set(&mut self, slot: u32, line: Line, revision: u64) -> bool {
+    pub(super) fn set(&mut self, slot: u32, mut line: Line, revision: u64) -> bool {
+        if self.lines.len() >= LINES && !self.lines.contains_key(&slot) {
+            return false;
+        }
+        if let Some((end, _)) = line.text.char_indices().nth(MAX_LINE) {
+            line.text.truncate(end);
+        }
         if self
             .lines
             .get(&slot)
@@ -65,6 +77,17 @@ mod tests {
         transcript.set(0, line("the question"), 2);
         let texts: Vec<String> = transcript.since(0).into_iter().map(|l| l.text).collect();
         assert_eq!(texts, ["the question", "the answer"]);
+    }
+
+    #[test]
+    fn lines_are_bounded_in_number_and_length() {
+        let mut transcript = Transcript::default();
+        for slot in 0..3_000 {
+            transcript.set(slot, line("é"), 1);
+        }
+        assert_eq!(transcript.since(0).len(), LINES);
+        assert!(transcript.set(0, line(&"é".repeat(MAX_LINE + 1)), 2));
+        assert_eq!(transcript.since(1)[0].text.chars().count(), MAX_LINE);
     }
 
     #[test]

@@ -42,7 +42,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+/// Tool calls at once, most of which wait for something.
+const AT_ONCE: usize = 1_000;
+
+/// Hang-ups at once: those do not queue behind whatever else is under way.
+const HANG_UPS_AT_ONCE: usize = 1_000;
 
 /// How the tools belong together; every model that uses them reads this first.
 const INSTRUCTIONS: &str = "\
@@ -63,6 +70,8 @@ pub struct Server {
     app: Arc<App>,
     tools: ToolRouter<Self>,
     subscriptions: Subscriptions,
+    places: Arc<Semaphore>,
+    places_to_hang_up: Arc<Semaphore>,
 }
 
 impl Server {
@@ -89,6 +98,8 @@ impl Server {
             app,
             tools,
             subscriptions: Subscriptions::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places_to_hang_up: Arc::new(Semaphore::new(HANG_UPS_AT_ONCE)),
         }
     }
 
@@ -117,6 +128,14 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let places = match &*request.name {
+            "phone_call_hangup" => &self.places_to_hang_up,
+            _ => &self.places,
+        };
+        let Ok(_place) = places.try_acquire() else {
+            let why = "Too many tool calls are under way at once, and this one was not begun. Wait until some of them have been answered.";
+            return Ok(CallToolResult::error(vec![ContentBlock::text(why)]).into());
+        };
         let call = self
             .tools
             .call(ToolCallContext::new(self, request, context));

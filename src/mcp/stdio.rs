@@ -40,10 +40,7 @@ pub async fn serve(app: Arc<App>) -> Result<(), String> {
 async fn speak(app: &Arc<App>) -> Result<(), String> {
     let stop = &app.stop;
     let (stdin, stdout) = stdio_pipes();
-    let pipes = (
-        Watched::new(stdin, stop.clone()),
-        Watched::new(stdout, stop.clone()),
-    );
+    let pipes = Watched::both(stdin, stdout, stop);
     let started = tokio::select! {
         started = Server::new(Arc::clone(app)).serve(pipes) => started,
         () = stop.cancelled() => return Ok(()),
@@ -61,4 +58,25 @@ async fn speak(app: &Arc<App>) -> Result<(), String> {
     tokio::time::sleep(Duration::ZERO).await;
     let _ = running.close_with_timeout(DRAIN).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Values};
+    use tokio_util::sync::CancellationToken;
+
+    #[test]
+    fn a_part_that_fails_ends_the_program_with_an_error() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let served = runtime.block_on(async {
+            let config = Config::load(&Values::default()).unwrap();
+            let app = App::start(config, CancellationToken::new()).await;
+            app.keep_up("a part", async { panic!("as it is meant to in this test") });
+            tokio::time::timeout(Duration::from_secs(30), serve(app)).await
+        });
+        // It may still be reading the test's own input.
+        runtime.shutdown_background();
+        assert!(served.unwrap().unwrap_err().contains("internal error"));
+    }
 }

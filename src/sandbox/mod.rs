@@ -9,12 +9,14 @@
 //! - `carrier`: REST, calls, media streams; `callee`: who answers the phone, and what they say;
 //! - `model`: realtime sessions; `speech`: how the two understand each other;
 //! - `channels`: Telegram, Discord and Green API;
+//! - `mishap`: what goes wrong by chance;
 //! - `net`, `signing`, `complaints`: small things that they share.
 
 mod callee;
 mod carrier;
 mod channels;
 mod complaints;
+mod mishap;
 mod model;
 mod net;
 mod signing;
@@ -38,12 +40,14 @@ pub use carrier::CarrierFault;
 pub use carrier::call::{Call, CallStatus};
 pub use carrier::messages::Message;
 pub use channels::{ChannelFile, ChannelMessage};
+pub use mishap::{Chance, Odds};
 pub use model::record::ModelSession;
 pub use model::{ModelFault, ModelOptions};
 
 use carrier::{Account, Behaviour, Carrier};
 use channels::Messengers;
 use complaints::Complaints;
+use mishap::Mishaps;
 use model::Model;
 use net::Tasks;
 
@@ -65,6 +69,10 @@ pub struct Options {
     pub carrier_fault: Option<CarrierFault>,
     /// How the model behaves.
     pub model: ModelOptions,
+    /// What goes wrong by chance.
+    pub odds: Odds,
+    /// Another seed, another story.
+    pub seed: u64,
 }
 
 impl Default for Options {
@@ -76,6 +84,8 @@ impl Default for Options {
             keep_audio: true,
             carrier_fault: None,
             model: ModelOptions::default(),
+            odds: Odds::default(),
+            seed: 0,
         }
     }
 }
@@ -84,6 +94,7 @@ impl Default for Options {
 pub struct Sandbox {
     tasks: Tasks,
     complaints: Complaints,
+    mishaps: Mishaps,
     account: Account,
     openai_key: String,
     carrier: Arc<Carrier>,
@@ -105,6 +116,7 @@ impl Sandbox {
         options.frame_interval = options.frame_interval.max(Duration::from_millis(1));
         let tasks = Tasks::default();
         let complaints = Complaints::default();
+        let mishaps = Mishaps::new(options.odds, options.seed);
         let account = Account {
             sid: format!("AC{}", hex32()),
             token: hex32(),
@@ -124,6 +136,7 @@ impl Sandbox {
             account.clone(),
             behaviour,
             complaints.clone(),
+            mishaps.clone(),
             tasks.clone(),
         )?;
         let model = Model::new(
@@ -131,6 +144,7 @@ impl Sandbox {
             options.model,
             options.keep_audio,
             complaints.clone(),
+            mishaps.clone(),
             tasks.clone(),
         );
         let carrier_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -142,6 +156,7 @@ impl Sandbox {
             model_address: model_listener.local_addr()?,
             tasks: tasks.clone(),
             complaints,
+            mishaps,
             account,
             openai_key,
             carrier: Arc::clone(&carrier),
@@ -239,6 +254,16 @@ impl Sandbox {
     /// Everything wrong in what was sent so far, although it was let pass.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.all()
+    }
+
+    /// From now on, this goes wrong by chance.
+    pub fn set_odds(&self, odds: Odds) {
+        self.mishaps.set(odds);
+    }
+
+    /// What has gone wrong by chance so far, and how often; the names are the fields of [`Odds`].
+    pub fn mishaps(&self) -> Vec<(&'static str, u64)> {
+        self.mishaps.counts()
     }
 
     /// Every REST request so far, as `POST Calls.json`: to see that nothing was sent twice.

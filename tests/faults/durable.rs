@@ -45,6 +45,5 @@ async fn a_turn_is_in_the_file_as_soon_as_it_is_told() {
         soon("a line in the file", written).await;
         took.push(told.elapsed());
     }
-    eprintln!("from telling to file: {took:?}");
     assert!(took.iter().all(|took| *took < DURABLE), "{took:?}");
 }

@@ -172,7 +172,7 @@ pub fn dials(stage: &Stage) -> usize {
 }
 
 /// The whole seconds that the carrier charges for.
-pub fn seconds(stage: &Stage, sid: &str) -> u64 {
+pub fn seconds(stage: &Stage, sid: &str) -> u32 {
     let millis = stage.sandbox.call(sid).unwrap().duration.as_millis();
-    u64::try_from(millis.div_ceil(1_000)).unwrap()
+    u32::try_from(millis.div_ceil(1_000)).unwrap()
 }

@@ -93,7 +93,6 @@ async fn in_good_order(how: How) {
     }
     let (status, took) = server.exit().await;
     assert_eq!(status.code(), Some(0), "{:?}", server.seen());
-    eprintln!("stopped in {took:?}");
     assert!(took < END, "{took:?}");
     if how != How::Pipe {
         server.result("phone_call_status", waiting).await;
@@ -138,7 +137,6 @@ async fn the_carrier_hangs() {
     server.close_stdin();
     let (status, took) = server.exit().await;
     assert_eq!(status.code(), Some(0), "{:?}", server.seen());
-    eprintln!("stopped in {took:?} without the carrier");
     assert!(took < END, "{took:?}");
     // The next one ends them.
     assert!(
@@ -175,7 +173,6 @@ async fn the_disk_hangs() {
     server.close_stdin();
     let (status, took) = server.exit().await;
     assert_eq!(status.code(), Some(0), "{:?}", server.seen());
-    eprintln!("stopped in {took:?} without the disk");
     assert!(took < END, "{took:?}");
     server.result("phone_call_status", waiting).await;
     for call in stage.sandbox.calls() {

@@ -114,3 +114,31 @@ async fn stdout_is_for_mcp_alone_however_much_is_logged() {
     assert!(seen.stderr.contains("TRACE"));
     assert!(!seen.messages.is_empty() && seen.strays.is_empty());
 }
+
+#[tokio::test]
+async fn more_calls_at_once_than_a_host_can_mean_are_refused_and_a_hang_up_is_not() {
+    let mut server = Server::start(&Setup::sandboxed()).await;
+    let (call_id, since) = server.ring().await;
+    let wait = json!({"call_id": call_id, "wait": true, "since": since, "timeout_seconds": 50});
+    let mut waits = Vec::new();
+    for _ in 0..1_010 {
+        waits.push(server.begin("phone_call_status", wait.clone()).await);
+    }
+    let refusal = server.wait("a refusal", |seen| {
+        let refused = waits.iter().filter_map(|id| seen.answer(*id));
+        let mut texts = refused.filter(|answer| answer["result"]["isError"] == json!(true));
+        texts
+            .next()
+            .map(|answer| answer["result"]["content"][0]["text"].to_string())
+    });
+    let refusal = refusal.await;
+    assert!(refusal.contains("Too many tool calls"), "{refusal}");
+    let hang_up = json!({"call_id": call_id});
+    let ended = server.call("phone_call_hangup", hang_up).await;
+    assert_ne!(ended["ended_at"], Value::Null, "{ended}");
+    // That was what the others waited for.
+    for id in waits {
+        server.answer(id).await;
+    }
+    server.phone().await;
+}

@@ -1,6 +1,8 @@
 //! Media streams: which are let in, what they may send, and that every byte of audio arrives.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod a_crowd_of_strangers;
+mod a_peer_does_not_read;
 mod before_the_token;
 mod every_byte;
 mod on_the_line;

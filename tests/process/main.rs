@@ -5,6 +5,7 @@ mod chatter;
 mod demo;
 mod end;
 mod input;
+mod load;
 mod secrecy;
 mod start;
 #[path = "../support_mcp/mod.rs"]

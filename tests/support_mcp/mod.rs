@@ -243,6 +243,15 @@ pub struct Server {
 impl Server {
     /// Starts the program and says nothing.
     pub fn spawn(setup: &Setup) -> Self {
+        Self::spawn_as(setup, true)
+    }
+
+    /// The same, as a host does that never reads what it logs.
+    pub fn spawn_with_unread_log(setup: &Setup) -> Self {
+        Self::spawn_as(setup, false)
+    }
+
+    fn spawn_as(setup: &Setup, log_is_read: bool) -> Self {
         let mut child = setup
             .command()
             .stdin(Stdio::piped())
@@ -274,6 +283,9 @@ impl Server {
         tokio::spawn(async move {
             let mut stderr = BufReader::new(stderr);
             let mut line = Vec::new();
+            if !log_is_read {
+                std::future::pending::<()>().await;
+            }
             while let Ok(1..) = stderr.read_until(b'\n', &mut line).await {
                 log.send_modify(|seen| seen.stderr.push_str(&String::from_utf8_lossy(&line)));
                 line.clear();

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod reports;
+mod strays;
 #[path = "../support/mod.rs"]
 mod support;
 mod twiml;

@@ -82,7 +82,7 @@ pub struct Switchboard {
     store: Arc<Store>,
     changes: Arc<Changes>,
     registry: Arc<Registry>,
-    keys: Keys<Placed>,
+    keys: Keys<Uuid>,
     orphans: Orphans,
     line: Result<VoiceLine, Vec<String>>,
     tasks: TaskTracker,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,6 +36,10 @@ const ASK_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// A webhook about a call of a process that may have died waits this long for that to come out.
 const CLAIMED: Duration = Duration::from_secs(8);
 
+/// Webhooks at once about calls that are not of this process: each is looked up in the store, and may
+/// wait. More are told to come back, and take nothing from the calls that are.
+const STRAYS: usize = 32;
+
 /// What the agent reads of an orphan.
 const DIED: &str = "process ended during the call";
 
@@ -43,11 +47,23 @@ const DIED: &str = "process ended during the call";
 const DIED_DIALLING: &str = "process ended during the call: it is unknown whether the phone rang";
 
 /// The orphans that this process answers for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Orphans {
     known: Mutex<HashMap<Uuid, Arc<Orphan>>>,
     claimed: Notify,
     look: Notify,
+    strays: Semaphore,
+}
+
+impl Default for Orphans {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            claimed: Notify::new(),
+            look: Notify::new(),
+            strays: Semaphore::new(STRAYS),
+        }
+    }
 }
 
 /// What Twilio has told of an orphan.
@@ -60,6 +76,11 @@ impl Orphans {
     /// This process has a call: others must see that it lives.
     pub(super) fn look(&self) {
         self.look.notify_one();
+    }
+
+    /// Room for one more webhook about a call that is not of this process.
+    pub(super) fn place_for_a_stray(&self) -> Option<SemaphorePermit<'_>> {
+        self.strays.try_acquire().ok()
     }
 
     fn get(&self, id: Uuid) -> Option<Arc<Orphan>> {

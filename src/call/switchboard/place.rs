@@ -178,7 +178,10 @@ impl Switchboard {
             None => None,
             Some(key) => match self.keys.begin(key, &order.fingerprint()).await {
                 Err(Reused) => return Err(Refused::from(KeyReused).into()),
-                Ok(Begun::Repeat(placed)) => return Ok(placed),
+                Ok(Begun::Repeat(id)) => {
+                    let placed = self.placed_before(id, Instant::now()).await?;
+                    return placed.ok_or(PlaceError::Erased);
+                }
                 Ok(Begun::First(ticket)) => Some(ticket),
             },
         };
@@ -188,12 +191,12 @@ impl Switchboard {
         let dialling = self.tasks.spawn(async move {
             let result = board.dial_once(&order).await;
             let dialled = match &result {
-                Ok(Placed::Here(session)) => Some(Arc::clone(session)),
-                Err(PlaceError::Unknown { call_id, .. }) => board.registry.get(*call_id),
+                Ok(Placed::Here(session)) => Some(session.call.id),
+                Err(PlaceError::Unknown { call_id, .. }) => Some(*call_id),
                 Ok(Placed::Elsewhere(_)) | Err(_) => None,
             };
-            if let (Some(ticket), Some(session)) = (ticket, dialled) {
-                ticket.done(Placed::Here(session));
+            if let (Some(ticket), Some(id)) = (ticket, dialled) {
+                ticket.done(id);
             }
             result
         });

@@ -97,8 +97,9 @@ impl Switchboard {
     /// A call that has ended here shows signs of life at Twilio, for instance because the answer to
     /// our dialling was lost.
     fn hang_up_late(self: &Arc<Self>, session: &Arc<Session>, call_sid: &str) {
-        if session.dial() != Dial::Unknown {
-            // Its end already hung it up; what arrives now was under way at that moment.
+        if session.dial() != Dial::Unknown || !session.first_late_hang_up() {
+            // Its end already hung it up, and what arrives now was under way at that moment; or an
+            // earlier sign of life is seen to.
             return;
         }
         let (board, session) = (Arc::clone(self), Arc::clone(session));
@@ -120,7 +121,13 @@ impl Switchboard {
         let Ok(id) = Uuid::try_parse(call_id) else {
             return Stray::Unknown;
         };
-        if is_call_sid(sid) && self.is_orphan(id, sid).await {
+        if !is_call_sid(sid) {
+            return Stray::Unknown;
+        }
+        let Some(_place) = self.orphans.place_for_a_stray() else {
+            return Stray::TooMany;
+        };
+        if self.is_orphan(id, sid).await {
             Stray::Orphan
         } else {
             Stray::Unknown
@@ -155,6 +162,8 @@ pub enum Stray {
     Unknown,
     /// A call of a process that has died; it must end.
     Orphan,
+    /// Whose is not looked up: too many are asking at once.
+    TooMany,
 }
 
 /// Twilio's `CallStatus`, in our words.

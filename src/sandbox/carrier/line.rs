@@ -91,6 +91,7 @@ impl Line {
             carrier.webhooks.clone(),
             Arc::clone(&call),
             carrier.complaints.clone(),
+            &carrier.mishaps,
             &carrier.tasks,
         );
         let mut clock = tokio::time::interval(carrier.behaviour.frame_interval);

@@ -26,6 +26,7 @@ use self::messages::Message;
 use self::webhook::Webhooks;
 use super::callee::{Callee, FRAME_TIME};
 use super::complaints::Complaints;
+use super::mishap::Mishaps;
 use super::net::Tasks;
 pub(crate) use rest::router;
 
@@ -73,6 +74,7 @@ pub(crate) struct Carrier {
     account: Account,
     behaviour: Behaviour,
     complaints: Complaints,
+    mishaps: Mishaps,
     tasks: Tasks,
     webhooks: Webhooks,
     /// Bumped with every call, for those who wait for one.
@@ -89,13 +91,15 @@ impl Carrier {
         account: Account,
         behaviour: Behaviour,
         complaints: Complaints,
+        mishaps: Mishaps,
         tasks: Tasks,
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            webhooks: Webhooks::new(&account.token)?,
+            webhooks: Webhooks::new(&account.token, mishaps.clone())?,
             account,
             behaviour,
             complaints,
+            mishaps,
             tasks,
             placed: watch::Sender::new(0),
             calls: Mutex::default(),

@@ -20,6 +20,7 @@ use super::call::{Call, CallHandle, CallStatus, Command, Source};
 use super::form::{Form, RestError, answer, is_e164};
 use super::line::{Line, MachineDetection, Order};
 use super::{Carrier, CarrierFault, lock, messages};
+use crate::sandbox::mishap::Mishap;
 use crate::sandbox::{hex32, net};
 
 /// Requests to a line that may wait for it.
@@ -96,7 +97,9 @@ async fn one(
     Path((account, resource)): Path<(String, String)>,
     request: (Method, Uri, HeaderMap, Bytes),
 ) -> Response {
-    serve(&carrier, &account, &resource, None, &request)
+    let creates = request.0 == Method::POST;
+    let answer = || serve(&carrier, &account, &resource, None, &request);
+    by_chance(&carrier, creates, answer).await
 }
 
 async fn two(
@@ -104,7 +107,34 @@ async fn two(
     Path((account, resource, sid)): Path<(String, String, String)>,
     request: (Method, Uri, HeaderMap, Bytes),
 ) -> Response {
-    serve(&carrier, &account, &resource, Some(&sid), &request)
+    let answer = || serve(&carrier, &account, &resource, Some(&sid), &request);
+    by_chance(&carrier, false, answer).await
+}
+
+/// Serves a request, unless chance will have it otherwise.
+async fn by_chance(carrier: &Carrier, creates: bool, serve: impl FnOnce() -> Response) -> Response {
+    let mishaps = &carrier.mishaps;
+    if mishaps.strikes(Mishap::RestSlow) {
+        tokio::time::sleep(mishaps.between(500, 4_000)).await;
+    }
+    let fails = match creates {
+        true => Mishap::CreateError,
+        false => Mishap::RestError,
+    };
+    if mishaps.strikes(fails) {
+        return RestError::new(503, 20500, "Service Unavailable").response();
+    }
+    if mishaps.strikes(Mishap::RestThrottled) {
+        return RestError::new(429, 20429, "Too Many Requests").response();
+    }
+    let answer = serve();
+    if mishaps.strikes(Mishap::RestAnswerLost) {
+        return net::unanswered();
+    }
+    if mishaps.strikes(Mishap::RestErrorAfter) {
+        return RestError::new(500, 20500, "Internal Server Error").response();
+    }
+    answer
 }
 
 fn serve(

@@ -25,6 +25,7 @@ use super::twiml;
 use super::webhook::is_loopback;
 use crate::sandbox::callee::FRAME;
 use crate::sandbox::hex32;
+use crate::sandbox::mishap::Mishap;
 
 /// How long the product may take for the handshake, for reading a frame, for closing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +47,10 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
     };
     line.call.update(|call| call.streams += 1);
     tell(line, stream, &sid, "stream-started", None);
+    let mishaps = &line.carrier.mishaps;
+    let breaks = mishaps.strikes(Mishap::StreamLost);
     let mut leg = Connected {
+        breaks_after: breaks.then(|| mishaps.between(500, 10_000)),
         sid,
         sequence: 0,
         chunk: 0,
@@ -133,6 +137,8 @@ fn tell(line: &Line, stream: &twiml::Stream, sid: &str, event: &str, error: Opti
 /// A stream under way.
 struct Connected {
     sid: String,
+    /// Call time after which chance ends it.
+    breaks_after: Option<Duration>,
     sequence: u64,
     chunk: u64,
     /// Frames of call time so far, also those that got lost.
@@ -269,12 +275,16 @@ impl Connected {
         Ok(over)
     }
 
-    /// [`CarrierFault::LosesStream`] has happened.
+    /// [`CarrierFault::LosesStream`] has happened, or [`Mishap::StreamLost`].
     fn is_lost(&self, line: &Line) -> bool {
+        let lived = Duration::from_millis(self.frames * 20);
+        if self.breaks_after.is_some_and(|after| lived >= after) {
+            return true;
+        }
         match line.carrier.behaviour.fault {
             Some(CarrierFault::LosesStream(after)) => {
                 let first = line.call.read(|call| call.streams == 1);
-                first && Duration::from_millis(self.frames * 20) >= after
+                first && lived >= after
             }
             _ => false,
         }

@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use super::call::CallHandle;
 use crate::sandbox::complaints::Complaints;
+use crate::sandbox::mishap::{Mishap, Mishaps};
 use crate::sandbox::net::Tasks;
 use crate::sandbox::signing;
 
@@ -29,6 +30,7 @@ pub(crate) type Fields = Vec<(String, String)>;
 pub(crate) struct Webhooks {
     client: reqwest::Client,
     token: String,
+    mishaps: Mishaps,
 }
 
 /// Whether `url` stays on this machine; the sandbox never talks to any other.
@@ -42,7 +44,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 impl Webhooks {
-    pub(crate) fn new(token: &str) -> std::io::Result<Self> {
+    pub(crate) fn new(token: &str, mishaps: Mishaps) -> std::io::Result<Self> {
         // No proxy from the environment: it would see requests that must not leave the machine.
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -57,6 +59,7 @@ impl Webhooks {
         Ok(Self {
             client,
             token: token.to_owned(),
+            mishaps,
         })
     }
 
@@ -70,6 +73,9 @@ impl Webhooks {
         let target = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
         if !is_loopback(&target) {
             return Err(format!("{url}: the sandbox stays on this machine"));
+        }
+        if self.mishaps.strikes(Mishap::WebhookSlow) {
+            tokio::time::sleep(self.mishaps.between(500, 3_000)).await;
         }
         let request = self
             .client
@@ -94,7 +100,29 @@ impl Webhooks {
     }
 }
 
+/// Posts one callback, and notes what came of it.
+async fn deliver(
+    webhooks: &Webhooks,
+    call: &CallHandle,
+    complaints: &Complaints,
+    callback: Callback,
+) {
+    let answer = webhooks.post(&callback.url, &callback.fields).await;
+    let status = match answer {
+        Ok((status, _)) => status,
+        Err(error) => {
+            complaints.add(format!("callback {}: {error}", callback.label));
+            0
+        }
+    };
+    if status != 0 && !(200..300).contains(&status) {
+        complaints.add(format!("callback {}: HTTP {status}", callback.label));
+    }
+    call.update(|call| call.callbacks.push((callback.label, status)));
+}
+
 /// One callback that waits for its turn.
+#[derive(Clone)]
 pub(crate) struct Callback {
     /// What it tells, for the record: a call status, `amd`, a stream event.
     pub(crate) label: String,
@@ -113,23 +141,31 @@ impl Callbacks {
         webhooks: Webhooks,
         call: Arc<CallHandle>,
         complaints: Complaints,
+        mishaps: &Mishaps,
         tasks: &Tasks,
     ) -> Self {
         let (queue, mut waiting) = mpsc::channel::<Callback>(QUEUE);
+        let owner = tasks.clone();
+        let post = move |callback: Callback| {
+            let (webhooks, call) = (webhooks.clone(), Arc::clone(&call));
+            let complaints = complaints.clone();
+            async move { deliver(&webhooks, &call, &complaints, callback).await }
+        };
+        let mishaps = mishaps.clone();
         tasks.spawn(async move {
             while let Some(callback) = waiting.recv().await {
-                let answer = webhooks.post(&callback.url, &callback.fields).await;
-                let status = match answer {
-                    Ok((status, _)) => status,
-                    Err(error) => {
-                        complaints.add(format!("callback {}: {error}", callback.label));
-                        0
-                    }
-                };
-                if status != 0 && !(200..300).contains(&status) {
-                    complaints.add(format!("callback {}: HTTP {status}", callback.label));
+                if mishaps.strikes(Mishap::CallbackTwice) {
+                    post(callback.clone()).await;
                 }
-                call.update(|call| call.callbacks.push((callback.label, status)));
+                if mishaps.strikes(Mishap::CallbackOvertaken) {
+                    let (late, posting) = (mishaps.between(500, 3_000), post(callback));
+                    owner.spawn(async move {
+                        tokio::time::sleep(late).await;
+                        posting.await;
+                    });
+                } else {
+                    post(callback).await;
+                }
             }
         });
         Self { queue }

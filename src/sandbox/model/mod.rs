@@ -27,12 +27,13 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 
 use self::record::{ModelSession, Record};
 use self::session::Session;
 use super::complaints::Complaints;
 use super::hex32;
+use super::mishap::{Mishap, Mishaps};
 use super::net::Tasks;
 
 /// The models that can be talked to.
@@ -57,6 +58,9 @@ const PING: Duration = Duration::from_secs(20);
 
 /// The longest session.
 const SESSION: Duration = Duration::from_secs(60 * 60);
+
+/// Sessions that are remembered; beyond it the oldest that is closed is forgotten.
+const MOST_SESSIONS: usize = 1_000;
 
 /// Something that goes wrong with the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +121,7 @@ pub(crate) struct Model {
     options: ModelOptions,
     keep_audio: bool,
     complaints: Complaints,
+    mishaps: Mishaps,
     tasks: Tasks,
     sessions: Mutex<Vec<Arc<Record>>>,
     opened: watch::Sender<usize>,
@@ -128,6 +133,7 @@ impl Model {
         options: ModelOptions,
         keep_audio: bool,
         complaints: Complaints,
+        mishaps: Mishaps,
         tasks: Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -135,6 +141,7 @@ impl Model {
             options,
             keep_audio,
             complaints,
+            mishaps,
             tasks,
             sessions: Mutex::default(),
             opened: watch::Sender::new(0),
@@ -151,8 +158,14 @@ impl Model {
     /// Adds a session; whether it is the first.
     fn remember(&self, record: &Arc<Record>) -> bool {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = sessions.is_empty();
+        if sessions.len() >= MOST_SESSIONS
+            && let Some(over) = sessions.iter().position(|known| known.is_closed())
+        {
+            sessions.remove(over);
+        }
         sessions.push(Arc::clone(record));
-        sessions.len() == 1
+        first
     }
 
     pub(crate) fn opened(&self) -> watch::Receiver<usize> {
@@ -265,7 +278,16 @@ async fn serve(
             let mut session = Session::new(&wanted, options, Arc::clone(&record), complaints);
             let expires = chrono::Utc::now().timestamp() + 3_600;
             session.greet(&id, expires);
-            converse(&mut session, &mut socket, &record).await;
+            let lost = model.mishaps.strikes(Mishap::ModelLost);
+            let lost_after = lost.then(|| model.mishaps.between(500, 15_000));
+            tokio::select! {
+                () = converse(&mut session, &mut socket, &record) => {}
+                () = sleep(lost_after.unwrap_or(SESSION)), if lost => {
+                    if lost_after.is_some_and(|after| after.as_millis() % 2 == 0) {
+                        close(&mut socket, &record, 1_011, String::new()).await;
+                    }
+                }
+            }
         }
     }
     record.update(|record| record.closed = true);

@@ -85,6 +85,10 @@ impl Record {
         self.state.borrow().clone()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
     pub(crate) fn subscribe(&self) -> watch::Receiver<ModelSession> {
         self.state.subscribe()
     }

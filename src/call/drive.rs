@@ -1,6 +1,7 @@
 //! The driver: one task a call, which connects the bridge to its sockets, its timers and its record.
 //! It decides nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use tokio_tungstenite::tungstenite;
 
 use super::bridge::Bridge;
 use super::bridge::event::{
-    CarrierEvent, Change, Command, End, ErrorKind, Input, ModelEvent, Output, ToCarrier, ToModel,
+    CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent, Output,
+    ToCarrier, ToModel,
 };
 use super::session::Session;
+use super::switchboard::Switchboard;
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
 use crate::realtime::setup::Setup;
@@ -57,6 +60,9 @@ pub(super) enum Order {
     End(End),
 }
 
+/// Something that takes its time beside the conversation.
+type UnderWay<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// See the module.
 pub(super) struct Driver {
     session: Arc<Session>,
@@ -67,6 +73,8 @@ pub(super) struct Driver {
     ready: Option<oneshot::Sender<Result<(), String>>>,
     carrier: Option<CarrierStream>,
     model: Option<ModelSocket>,
+    /// The carrier is being asked to press keys.
+    pressing: Option<UnderWay<KeysAnswer>>,
     /// What the bridge wants to tell the model before there is a socket.
     unsent: Vec<ToModel>,
     began: Instant,
@@ -94,6 +102,7 @@ impl Driver {
             ready: Some(ready),
             carrier: None,
             model: None,
+            pressing: None,
             unsent: Vec::new(),
             began: Instant::now(),
             began_at: Utc::now(),
@@ -104,13 +113,10 @@ impl Driver {
         }
     }
 
-    /// Runs the call until the bridge wants the line hung up, and says why. `connect` opens the
-    /// model's socket.
-    pub(super) async fn run(
-        &mut self,
-        connect: impl Future<Output = Result<ModelSocket, ConnectError>>,
-    ) -> End {
-        let connect = tokio::time::timeout(CONNECT, connect);
+    /// Runs the call until the bridge wants the line hung up, and says why. `board` opens the
+    /// model's socket and has the carrier press keys.
+    pub(super) async fn run(&mut self, board: &Arc<Switchboard>) -> End {
+        let connect = tokio::time::timeout(CONNECT, board.connect_model());
         tokio::pin!(connect);
         let mut connecting = true;
         let mut deadline = self.began + Duration::from_secs(86_400);
@@ -121,7 +127,7 @@ impl Driver {
         let mut carrier_pulse = tokio::time::interval_at(self.began + CARRIER_PULSE, CARRIER_PULSE);
         carrier_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Some(end) = self.drain() {
+            if let Some(end) = self.drain(board) {
                 let why = end
                     .error()
                     .unwrap_or("the call was ended before it was placed");
@@ -144,6 +150,9 @@ impl Driver {
                 }
                 message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
                 message = recv_model(&mut self.model) => self.model_message(message),
+                answer = finished(&mut self.pressing) => {
+                    self.input(Input::Command(Command::Keys(answer)));
+                }
                 () = &mut timer, if due => self.input(Input::Tick),
                 _ = carrier_pulse.tick() => {
                     if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
@@ -352,11 +361,16 @@ impl Driver {
     }
 
     /// Carries out what the bridge wants; returns why the call is over, once it is.
-    fn drain(&mut self) -> Option<End> {
+    fn drain(&mut self, board: &Arc<Switchboard>) -> Option<End> {
         while let Some(output) = self.bridge.poll() {
             match output {
                 Output::Carrier(to) => self.send_to_carrier(&to),
                 Output::Model(to) => self.send_to_model(&to),
+                Output::PressKeys(digits) => {
+                    let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
+                    let request = async move { board.press_keys(&session, &digits).await };
+                    self.pressing = Some(Box::pin(request));
+                }
                 Output::Publish(change) => self.publish(change),
                 Output::HangUp(end) => return Some(end),
             }
@@ -426,6 +440,18 @@ impl Driver {
             }
         }
         self.session.call.apply(change, self.began_at, Utc::now());
+    }
+}
+
+/// Waits for ever while nothing is under way.
+async fn finished<T>(under_way: &mut Option<UnderWay<T>>) -> T {
+    match under_way {
+        Some(work) => {
+            let result = work.await;
+            *under_way = None;
+            result
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -38,7 +38,8 @@ impl Bridge {
         let unheard = !in_private && !self.is_conversing();
         // The model answers by itself what needs no answer: an "mhm" that the agent is talking
         // through, or a last word that it heard before it learned that the call is ending.
-        let unwanted = !ours && (self.ending.is_some() || std::mem::take(&mut self.unanswerable));
+        let needless = std::mem::take(&mut self.unanswerable);
+        let unwanted = !ours && (self.ending.is_some() || self.pressing.is_some() || needless);
         if unheard || unwanted {
             self.stale_response = Some(response.to_owned());
             self.out.push_back(Output::Model(ToModel::Cancel));
@@ -98,6 +99,7 @@ impl Bridge {
         if !(silent || self.is_current(response)) || self.draft().is_some() {
             return;
         }
+        self.response.called = true;
         let output = match Tool::parse(name, arguments) {
             Ok(Tool::Note { text }) => {
                 self.publish(Change::Note(text));
@@ -107,12 +109,16 @@ impl Bridge {
                 self.model_ends(summary, outcome);
                 r#"{"ok":true}"#.to_owned()
             }
+            Ok(Tool::PressKeys { digits }) => {
+                self.response.waits = true;
+                return self.press_keys(call, digits);
+            }
+            Ok(Tool::Wait { .. }) => todo!(),
             Err(why) => serde_json::json!({ "error": why }).to_string(),
         };
         let call = call.to_owned();
         self.out
             .push_back(Output::Model(ToModel::ToolOutput { call, output }));
-        self.response.called = true;
     }
 
     pub(super) fn response_ended(&mut self, response: &str, ending: &ResponseEnding<'_>) {
@@ -151,9 +157,15 @@ impl Bridge {
             return self.tell_model(again);
         }
         self.failed_responses = 0;
+        self.keys_follow();
+        if was.spoke && !was.waits && self.gate.is_patient() {
+            // It speaks again: with a person, as far as anybody can tell.
+            let usual = self.gate.be_patient(false);
+            self.tell_model(usual);
+        }
         if self.ending.is_some() {
             self.decide_goodbye();
-        } else if was.called && !was.spoke {
+        } else if was.called && !was.spoke && !was.waits {
             // A note that went with speech needs no further words; one without left the line silent.
             let follow_up = self.gate.follow_up();
             self.tell_model(follow_up);

@@ -197,6 +197,35 @@ pub enum ResponseEnding<'a> {
 pub enum Command {
     /// End the call now, for this reason.
     End(End),
+    /// What became of [`Output::PressKeys`], as far as the carrier has answered.
+    Keys(KeysAnswer),
+    /// The carrier has found out who answered the phone.
+    Answered(AnsweredBy),
+}
+
+/// The carrier's answer to [`Output::PressKeys`]. That the keys were pressed is known only by the
+/// stream that follows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysAnswer {
+    /// They are being pressed.
+    Taken,
+    /// They are not; a sentence that says why.
+    Refused(String),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Who answered the phone, as the carrier heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// A person, or nobody can tell: the conversation is right for both.
+    Person,
+    /// An answering machine, and it takes messages from now on.
+    Mailbox,
+    /// A machine that has finished a recorded text and takes no message: a menu, most often.
+    Menu,
+    /// A fax.
+    Fax,
 }
 
 /// What the bridge wants done.
@@ -206,6 +235,8 @@ pub enum Output {
     Carrier(ToCarrier),
     /// Send this to the model.
     Model(ToModel),
+    /// Press these keys (`0-9*#`, `w` is half a second) towards the callee. A new stream follows.
+    PressKeys(String),
     /// Show this to whoever watches the call.
     Publish(Change),
     /// The call is over: hang up the line. Sent once; nothing follows it.
@@ -266,6 +297,8 @@ pub enum Turns {
     Ours,
     /// The model does, and it stops by itself when it is interrupted.
     Models,
+    /// The same, after a longer pause: a recorded menu rests between its options.
+    ModelsPatiently,
 }
 
 /// A request for a response.

@@ -24,6 +24,8 @@ pub(super) enum Closed {
     Greeting,
     /// Nobody is there to hear: the carrier's stream is lost.
     Detached,
+    /// Keys are about to be pressed, or are being pressed.
+    Keys,
     /// The call is ending.
     Ending,
 }
@@ -32,6 +34,8 @@ pub(super) enum Closed {
 #[derive(Debug)]
 pub(super) struct Gate {
     closed: Vec<Closed>,
+    /// Open, the model waits longer for the end of a turn.
+    patient: bool,
     /// In force at the model.
     confirmed: Turns,
     /// Sent and not yet confirmed, oldest first.
@@ -56,6 +60,7 @@ impl Gate {
     pub(super) fn new() -> Self {
         Self {
             closed: vec![Closed::Greeting],
+            patient: false,
             confirmed: Turns::Ours,
             unconfirmed: VecDeque::from([Turns::Ours]),
             active: None,
@@ -74,7 +79,7 @@ impl Gate {
 
     /// The model cancels its response by itself when the callee speaks.
     pub(super) fn model_yields(&self) -> bool {
-        self.confirmed == Turns::Models && self.unconfirmed.is_empty()
+        self.confirmed != Turns::Ours && self.unconfirmed.is_empty()
     }
 
     pub(super) fn callee_speaks(&self) -> bool {
@@ -107,12 +112,22 @@ impl Gate {
         self.align()
     }
 
+    /// Whether the model is to wait longer for the end of a turn.
+    pub(super) fn be_patient(&mut self, patient: bool) -> Option<ToModel> {
+        self.patient = patient;
+        self.align()
+    }
+
+    pub(super) fn is_patient(&self) -> bool {
+        self.patient
+    }
+
     /// Asks the model for the turn taking that the gate demands, unless that is on its way.
     fn align(&mut self) -> Option<ToModel> {
-        let wanted = if self.is_open() {
-            Turns::Models
-        } else {
-            Turns::Ours
+        let wanted = match (self.is_open(), self.patient) {
+            (false, _) => Turns::Ours,
+            (true, false) => Turns::Models,
+            (true, true) => Turns::ModelsPatiently,
         };
         let coming = self.unconfirmed.back().copied().unwrap_or(self.confirmed);
         (wanted != coming && self.unconfirmed.len() < UNCONFIRMED).then(|| {

@@ -20,8 +20,10 @@ mod ending;
 pub mod event;
 mod gate;
 mod interruption;
+mod keys;
 mod ledger;
 mod opening;
+mod reattach;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -31,16 +33,15 @@ use std::time::Duration;
 
 use self::ending::Ending;
 use self::event::{CarrierEvent, Change, Command, End, Input, ModelEvent, Output, ToModel};
-use self::gate::{Closed, Gate};
+use self::gate::Gate;
 use self::interruption::{History, Sound};
+use self::keys::Pressing;
 use self::ledger::{Ledger, Spoken};
 use self::opening::{Hello, Opening};
+use self::reattach::Carrier;
 use super::audio::Audio;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
-
-/// A lost stream is a hang-up, unless a new one comes within this time.
-const REATTACH: Duration = Duration::from_secs(3);
 
 /// The line of a turn whose words could not be made out.
 const UNINTELLIGIBLE: &str = "(unintelligible)";
@@ -62,19 +63,6 @@ pub struct Settings {
     pub connect_within: Duration,
 }
 
-/// The carrier's stream, as an attachment.
-#[derive(Debug, Default)]
-struct Carrier {
-    /// When the present stream was attached.
-    attached: Option<Duration>,
-    /// When the first one was.
-    answered: Option<Duration>,
-    /// When the last one was lost.
-    lost: Option<Duration>,
-    /// Where in the stream the next frame should begin.
-    next_frame: Option<Duration>,
-}
-
 /// The response under way.
 #[derive(Debug, Default)]
 struct Response {
@@ -82,6 +70,8 @@ struct Response {
     spoke: bool,
     /// It called a function, whose output it has not seen.
     called: bool,
+    /// It called a function after which nothing is to be said.
+    waits: bool,
 }
 
 /// Keys that the callee is pressing.
@@ -120,6 +110,8 @@ pub struct Bridge {
     /// Turns of the callee whose words are awaited: item, line, and when it was begun.
     callee_turns: VecDeque<(String, u32, Duration)>,
     keys: Option<Keys>,
+    /// Keys that the agent presses.
+    pressing: Option<Pressing>,
 
     hello: Hello,
     /// What the callee is saying began before the greeting, which answers it.
@@ -170,6 +162,7 @@ impl Bridge {
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,
+            pressing: None,
             hello: Hello::Silent,
             hello_pending: false,
             callee_spoke: false,
@@ -201,6 +194,8 @@ impl Bridge {
             Input::Carrier(event) => self.carrier_event(event),
             Input::Model(event) => self.model_event(event),
             Input::Command(Command::End(end)) => self.hang_up(end),
+            Input::Command(Command::Keys(answer)) => self.keys_answered(answer),
+            Input::Command(Command::Answered(_)) => {}
             Input::Tick => {}
         }
         self.on_time();
@@ -245,7 +240,8 @@ impl Bridge {
             self.silence_deadline(),
             self.interruption_deadline(),
             self.connect_deadline(),
-            self.carrier.lost.map(|at| at + REATTACH),
+            self.hang_up_deadline(),
+            self.keys_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -272,13 +268,7 @@ impl Bridge {
                     .into(),
             ));
         }
-        if self
-            .carrier
-            .lost
-            .is_some_and(|at| at + REATTACH <= self.now)
-        {
-            self.hang_up(End::CalleeHungUp);
-        }
+        self.hang_up_on_time();
         if self
             .keys
             .as_ref()
@@ -290,6 +280,7 @@ impl Bridge {
         self.opening_on_time();
         self.silence_on_time();
         self.ending_on_time();
+        self.keys_on_time();
     }
 
     fn carrier_event(&mut self, event: CarrierEvent) {
@@ -300,33 +291,6 @@ impl Bridge {
             CarrierEvent::Key(key) => self.key(key),
             CarrierEvent::Detached => self.detach(),
         }
-    }
-
-    fn attach(&mut self) {
-        // Whatever an older stream still held will not be heard on this one.
-        if self.carrier.attached.is_some() {
-            self.detach();
-        }
-        self.carrier.attached = Some(self.now);
-        self.carrier.answered.get_or_insert(self.now);
-        self.carrier.lost = None;
-        self.carrier.next_frame = None;
-        let open = self.gate.open(Closed::Detached);
-        self.tell_model(open);
-    }
-
-    fn detach(&mut self) {
-        if self.carrier.attached.take().is_none() {
-            return;
-        }
-        self.carrier.lost = Some(self.now);
-        self.greeting_interrupted();
-        let close = self.gate.close(Closed::Detached);
-        self.tell_model(close);
-        if self.gate.active().is_some() && self.draft().is_none() {
-            self.out.push_back(Output::Model(ToModel::Cancel));
-        }
-        self.cut();
     }
 
     fn model_event(&mut self, event: ModelEvent<'_>) {

@@ -3,6 +3,7 @@
 mod attachments;
 mod barge_in;
 mod ending;
+mod keys;
 mod observer;
 mod opening;
 mod property;
@@ -12,7 +13,9 @@ mod world;
 
 use std::time::Duration;
 
-use super::event::{ErrorKind, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns};
+use super::event::{
+    ErrorKind, KeysAnswer, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns,
+};
 use super::*;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;

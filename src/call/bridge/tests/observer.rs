@@ -91,6 +91,8 @@ pub(super) struct Observer {
     response_done: bool,
     must_end: bool,
     must_end_as: Option<End>,
+    /// Times that the model wanted keys pressed, and they were not.
+    keys_wanted: u32,
     /// A generation ended, so that lines may be cut short.
     cut: bool,
 }
@@ -195,6 +197,9 @@ impl Observer {
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
             }
+            ModelEvent::ToolCall {
+                name: "press_keys", ..
+            } => self.keys_wanted += 1,
             ModelEvent::Lost { .. } => self.must_end = true,
             _ => {}
         }
@@ -246,6 +251,13 @@ impl Observer {
                 }
             }
             Output::Model(to) => self.model_told(to),
+            Output::PressKeys(_) => {
+                ensure!(self.attached, "keys without a line");
+                ensure!(self.disclosed, "keys before the disclosure");
+                let wanted = self.keys_wanted.checked_sub(1);
+                self.keys_wanted = wanted.ok_or("keys that nobody wanted, or twice")?;
+                Ok(())
+            }
             Output::Publish(Change::Line {
                 slot, role, text, ..
             }) => self.line(*slot, *role, text),

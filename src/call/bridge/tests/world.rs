@@ -44,6 +44,8 @@ pub(super) enum Step {
     Plays(u8),
     Attaches,
     Detaches,
+    /// The carrier answers the request to press keys.
+    AnswersKeys(u8),
     Ends(u8),
     /// What no peer should do.
     Junk(u8, u8),
@@ -342,6 +344,14 @@ impl<'t> World<'t> {
             Step::Detaches => self.feed(CarrierEvent::Detached),
             Step::Key => self.feed(CarrierEvent::Key('5')),
             Step::Frame(kind) => self.frame(kind),
+            Step::AnswersKeys(kind) => {
+                let answer = match kind % 4 {
+                    0 => KeysAnswer::Refused("No.".into()),
+                    1 => KeysAnswer::Unknown,
+                    _ => KeysAnswer::Taken,
+                };
+                self.feed(Command::Keys(answer))
+            }
             Step::Ends(kind) => self.feed(Command::End(match kind % 4 {
                 0 => End::HostHungUp,
                 1 => End::CalleeHungUp,

@@ -181,9 +181,10 @@ impl World<'_> {
         let Some((response, _)) = self.current() else {
             return Ok(());
         };
-        let (name, arguments) = match arg % 4 {
-            0 => ("end_call", END_CALL),
+        let (name, arguments) = match arg % 8 {
+            0 | 4 => ("end_call", END_CALL),
             1 => ("end_call", "{}"),
+            5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),
             _ => ("note", r#"{"text":"Tuesday"}"#),
         };
         self.feed(tool(&response, name, arguments))

@@ -103,6 +103,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/twiml/{call_id}", post(twiml))
         .route("/status/{call_id}", post(status))
+        .route("/amd/{call_id}", post(answered_by))
         .route("/media", get(media))
         .route("/healthz", get(async || HEALTHY))
         .with_state(shared);
@@ -241,6 +242,21 @@ async fn status(
             shared
                 .board
                 .on_status(&webhook.session, sid, status, sequence);
+            StatusCode::NO_CONTENT
+        }
+        Err(refusal) => refusal,
+    }
+}
+
+async fn answered_by(
+    State(shared): State<Arc<Shared>>,
+    Path(call_id): Path<String>,
+    request: Request,
+) -> StatusCode {
+    match Webhook::read(&shared, &call_id, request).await {
+        Ok(webhook) => {
+            let (sid, who) = (webhook.param("CallSid"), webhook.param("AnsweredBy"));
+            shared.board.on_answered_by(&webhook.session, sid, who);
             StatusCode::NO_CONTENT
         }
         Err(refusal) => refusal,

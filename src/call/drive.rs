@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite;
 
 use super::bridge::Bridge;
 use super::bridge::event::{
-    CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent, Output,
-    ToCarrier, ToModel,
+    AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent,
+    Output, ToCarrier, ToModel,
 };
 use super::session::Session;
 use super::switchboard::Switchboard;
@@ -56,6 +56,8 @@ pub struct CarrierStream {
 pub(super) enum Order {
     /// The carrier has connected a stream.
     Attach(Box<CarrierStream>),
+    /// The carrier knows who answered the phone.
+    Answered(AnsweredBy),
     /// End the call.
     End(End),
 }
@@ -261,6 +263,10 @@ impl Driver {
                 self.carrier = Some(*stream);
                 self.carrier_heard = true;
                 self.input(Input::Carrier(CarrierEvent::Attached));
+            }
+            Some(Order::Answered(who)) => {
+                tracing::debug!(?who, "who answered");
+                self.input(Input::Command(Command::Answered(who)));
             }
             Some(Order::End(end)) => self.input(Input::Command(Command::End(end))),
             // The session outlives its driver; if it does not, nobody is left to talk for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 
-use super::bridge::event::End;
+use super::bridge::event::{AnsweredBy, End};
 use super::drive::{CarrierStream, Order};
 use super::record::{Brief, Call};
 use super::token::StreamTokens;
@@ -73,6 +73,13 @@ impl Session {
             if let Order::End(end) = refused.into_inner() {
                 self.call.finish(&end, Utc::now());
             }
+        }
+    }
+
+    /// Tells the conversation who answered the phone.
+    pub(super) fn answered_by(&self, who: AnsweredBy) {
+        if self.orders.try_send(Order::Answered(who)).is_err() {
+            tracing::debug!(call = %self.call.id, "who answered is known too late");
         }
     }
 

@@ -6,6 +6,7 @@ mod reports;
 #[path = "../support/mod.rs"]
 mod support;
 mod twiml;
+mod who_answered;
 mod who_may_ask;
 
 use std::sync::Arc;

@@ -79,6 +79,7 @@ impl Bridge {
             self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
         }
         self.send_audio(item, &audio);
+        self.message_begins();
         self.goodbye_moves();
     }
 
@@ -113,7 +114,10 @@ impl Bridge {
                 self.response.waits = true;
                 return self.press_keys(call, digits);
             }
-            Ok(Tool::Wait { .. }) => todo!(),
+            Ok(Tool::Wait { reason }) => {
+                self.response.waits = true;
+                return self.wait(call, &reason);
+            }
             Err(why) => serde_json::json!({ "error": why }).to_string(),
         };
         let call = call.to_owned();
@@ -158,6 +162,9 @@ impl Bridge {
         }
         self.failed_responses = 0;
         self.keys_follow();
+        if !was.waits && was.spoke {
+            self.hold_is_over();
+        }
         if was.spoke && !was.waits && self.gate.is_patient() {
             // It speaks again: with a person, as far as anybody can tell.
             let usual = self.gate.be_patient(false);

@@ -103,6 +103,10 @@ impl Bridge {
     }
 
     pub(super) fn speech_started(&mut self) {
+        self.first_words_begin();
+        if self.agent_spoke_last && self.is_conversing() && self.is_agent_silent() {
+            self.count_exchange();
+        }
         self.gate.speech_started();
         self.awaiting_answer = None;
         self.asked_if_there = false;
@@ -210,6 +214,7 @@ impl Bridge {
 
     pub(super) fn speech_stopped(&mut self) {
         self.gate.speech_stopped();
+        self.first_words_end();
         if let Hello::Speaking { .. } = self.hello {
             self.hello = Hello::Said { until: self.now };
         }

@@ -72,7 +72,7 @@ impl Bridge {
         }
     }
 
-    fn begin_ending(&mut self, end: End, latest: Duration) {
+    pub(super) fn begin_ending(&mut self, end: End, latest: Duration) {
         let deadline =
             (self.now + self.ledger.queued() + CONFIRMATION + GOODBYE_BEGINS).min(latest);
         self.ending = Some(Ending {
@@ -228,6 +228,7 @@ impl Bridge {
         if self.over {
             return;
         }
+        let end = self.end_on_mailbox(end);
         for cut in self.ledger.cut() {
             self.publish_spoken(cut.spoken);
         }

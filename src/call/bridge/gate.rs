@@ -24,6 +24,10 @@ pub(super) enum Closed {
     Greeting,
     /// Nobody is there to hear: the carrier's stream is lost.
     Detached,
+    /// A machine is suspected, or gets its message.
+    Machine,
+    /// On hold: the model is asked about each turn it hears, and says nothing by itself.
+    Hold,
     /// Keys are about to be pressed, or are being pressed.
     Keys,
     /// The call is ending.
@@ -176,10 +180,12 @@ impl Gate {
         self.unanswered = false;
     }
 
-    /// Answers what was said while the gate was closed, once, as soon as it is open at the model.
+    /// Answers what was said while the gate was closed, once, as soon as it is open at the model. On
+    /// hold, every turn is answered by us: perhaps by waiting on.
     fn answer_if_due(&mut self) -> Option<ToModel> {
-        let open = self.is_open() && self.unconfirmed.is_empty();
-        if !self.unanswered || !open || self.callee_speaks || self.is_busy() {
+        let open = self.closed.iter().all(|why| *why == Closed::Hold);
+        let settled = self.unconfirmed.is_empty();
+        if !self.unanswered || !open || !settled || self.callee_speaks || self.is_busy() {
             return None;
         }
         self.ask(Respond::default())

@@ -19,9 +19,11 @@ mod callee;
 mod ending;
 pub mod event;
 mod gate;
+mod hold;
 mod interruption;
 mod keys;
 mod ledger;
+mod machine;
 mod opening;
 mod reattach;
 mod silence;
@@ -34,9 +36,11 @@ use std::time::Duration;
 use self::ending::Ending;
 use self::event::{CarrierEvent, Change, Command, End, Input, ModelEvent, Output, ToModel};
 use self::gate::Gate;
+use self::hold::Hold;
 use self::interruption::{History, Sound};
 use self::keys::Pressing;
 use self::ledger::{Ledger, Spoken};
+use self::machine::Machine;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
 use super::audio::Audio;
@@ -59,6 +63,10 @@ pub struct Settings {
     pub interrupt_after: Duration,
     /// Nobody speaks this long: the agent asks whether anybody is there.
     pub silence: Duration,
+    /// Longest time on hold, all in all.
+    pub hold: Duration,
+    /// The carrier tells who answered; for a while, that is waited for.
+    pub detects_machines: bool,
     /// Longest time from the start of the session to the first media stream.
     pub connect_within: Duration,
 }
@@ -99,6 +107,11 @@ pub struct Bridge {
     ledger: Ledger,
     opening: Opening,
     ending: Option<Ending>,
+
+    machine: Machine,
+    hold: Hold,
+    /// The disclosure was heard in full.
+    disclosed: bool,
 
     carrier: Carrier,
     model_ready: bool,
@@ -155,6 +168,9 @@ impl Bridge {
             ledger: Ledger::default(),
             opening: Opening::Waiting,
             ending: None,
+            machine: Machine::default(),
+            hold: Hold::default(),
+            disclosed: false,
             carrier: Carrier::default(),
             model_ready: false,
             early: VecDeque::new(),
@@ -195,7 +211,7 @@ impl Bridge {
             Input::Model(event) => self.model_event(event),
             Input::Command(Command::End(end)) => self.hang_up(end),
             Input::Command(Command::Keys(answer)) => self.keys_answered(answer),
-            Input::Command(Command::Answered(_)) => {}
+            Input::Command(Command::Answered(who)) => self.answered_by(who),
             Input::Tick => {}
         }
         self.on_time();
@@ -242,6 +258,8 @@ impl Bridge {
             self.connect_deadline(),
             self.hang_up_deadline(),
             self.keys_deadline(),
+            self.machine_deadline(),
+            self.hold_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -276,9 +294,11 @@ impl Bridge {
         {
             self.keys_complete();
         }
+        self.machine_on_time();
         self.interruption_on_time();
         self.opening_on_time();
         self.silence_on_time();
+        self.hold_on_time();
         self.ending_on_time();
         self.keys_on_time();
     }

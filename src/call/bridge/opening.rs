@@ -134,12 +134,13 @@ impl Bridge {
             .carrier
             .attached
             .filter(|_| !matches!(self.opening, Opening::Done))?;
-        if self.settings.greeting_wait.is_zero() {
+        if self.settings.greeting_wait.is_zero() || self.speaks_to_mailbox() {
             return Some(attached);
         }
         Some(match self.hello {
             Hello::Silent => attached + self.settings.greeting_wait,
-            Hello::Speaking { since } => since + HELLO,
+            // A recording, perhaps: it is known soon.
+            Hello::Speaking { since } => self.verdict_due().unwrap_or(since + HELLO),
             Hello::Said { until } => until.max(attached),
         })
     }
@@ -181,7 +182,7 @@ impl Bridge {
         self.gate.consider_answered();
         self.awaiting_answer = None;
         self.hello_pending = self.hello_pending && !self.gate.callee_speaks();
-        if let Some(answered) = self.carrier.answered {
+        if let Some(answered) = self.carrier.answered.filter(|_| !self.disclosed) {
             self.publish(Change::FirstWord(self.now.saturating_sub(answered)));
         }
         // To the callee it is one sentence, in however many items the model said it.
@@ -207,8 +208,16 @@ impl Bridge {
             Opening::Playing { greeting, .. } if greeting.item() == heard => {}
             _ => return,
         }
-        self.opening = Opening::Done;
-        self.publish(Change::Disclosed);
+        if let Opening::Playing { greeting, .. } =
+            std::mem::replace(&mut self.opening, Opening::Done)
+        {
+            if !std::mem::replace(&mut self.disclosed, true) {
+                self.publish(Change::Disclosed);
+            }
+            if self.mailbox_follows(greeting) {
+                return;
+            }
+        }
         let open = self.gate.open(Closed::Greeting);
         self.tell_model(open);
     }

@@ -15,6 +15,7 @@ use crate::call::drive::Driver;
 use crate::call::language::Language;
 use crate::call::record::{Brief, Lines};
 use crate::call::session::{Dial, Session};
+use crate::config::MachineDetection;
 use crate::idempotency::{Begun, KeyReused};
 use crate::phone::E164;
 use crate::realtime::prompt;
@@ -209,6 +210,8 @@ impl Switchboard {
             max_duration: granted,
             silence: phone.silence,
             interrupt_after: phone.interrupt_after,
+            hold: phone.hold,
+            detects_machines: phone.machine_detection == MachineDetection::Detect,
             connect_within: Duration::from_secs(RING_TIMEOUT_S.into()) + CONNECT_MARGIN,
         });
         let (ready, is_ready) = oneshot::channel();
@@ -252,6 +255,8 @@ impl Switchboard {
         let call = &session.call;
         let time_limit =
             (call.brief.max_duration.as_secs() + TIME_LIMIT_MARGIN_S).max(TIME_LIMIT_MIN_S);
+        let detects = self.config.phone.machine_detection == MachineDetection::Detect;
+        let answered = line.public_url.join(&format!("amd/{}", call.id));
         let created = self
             .twilio
             .create_call(&NewCall {
@@ -259,6 +264,7 @@ impl Switchboard {
                 from: call.brief.from.as_str(),
                 url: &line.public_url.join(&format!("twiml/{}", call.id)),
                 status_callback: &line.public_url.join(&format!("status/{}", call.id)),
+                answered_callback: detects.then_some(&*answered),
                 ring_timeout_s: RING_TIMEOUT_S,
                 time_limit_s: u32::try_from(time_limit).unwrap_or(u32::MAX),
             })

@@ -3,7 +3,9 @@
 mod attachments;
 mod barge_in;
 mod ending;
+mod hold;
 mod keys;
+mod machines;
 mod observer;
 mod opening;
 mod property;
@@ -14,7 +16,7 @@ mod world;
 use std::time::Duration;
 
 use super::event::{
-    ErrorKind, KeysAnswer, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns,
+    AnsweredBy, ErrorKind, KeysAnswer, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns,
 };
 use super::*;
 use crate::call::language::Language;
@@ -40,6 +42,8 @@ impl Stage {
             max_duration: ms(600_000),
             interrupt_after: ms(0),
             silence: ms(3_600_000),
+            hold: ms(300_000),
+            detects_machines: false,
             connect_within: ms(120_000),
         };
         change(&mut settings);

@@ -93,6 +93,11 @@ pub(super) struct Observer {
     must_end_as: Option<End>,
     /// Times that the model wanted keys pressed, and they were not.
     keys_wanted: u32,
+    /// The carrier says that a mailbox answered; just now, or ever. It is disclosed to once more.
+    mailbox_now: bool,
+    mailbox: bool,
+    /// The disclosure is being played to it.
+    again: bool,
     /// A generation ended, so that lines may be cut short.
     cut: bool,
 }
@@ -102,6 +107,7 @@ impl Observer {
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
         self.passing = None;
         self.late = false;
+        self.mailbox_now = false;
         self.well_said = false;
         self.audio_done = None;
         self.response_done = false;
@@ -123,6 +129,10 @@ impl Observer {
             }
             Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
             Input::Model(event) => self.fed_by_model(event),
+            Input::Command(Command::Answered(who)) => {
+                self.mailbox_now = *who == AnsweredBy::Mailbox;
+                self.mailbox |= self.mailbox_now;
+            }
             Input::Command(Command::End(end)) => {
                 self.must_end = true;
                 self.must_end_as = Some(end.clone());
@@ -215,6 +225,7 @@ impl Observer {
     /// What is queued is gone, and so is the response that was being said.
     fn new_generation(&mut self) {
         self.stream.clear();
+        self.again = false;
         self.since_mark = 0;
         self.generation = self.latest_mark.map_or(0, |mark| mark.generation + 1);
         self.dead.extend(self.active.clone());
@@ -244,7 +255,10 @@ impl Observer {
                     ToCarrier::Mark(mark) => self.mark_sent(*mark),
                     ToCarrier::Clear => {
                         let greeting = self.greeting.is_some() && !self.disclosed;
-                        ensure!(!greeting, "the disclosure is cleared");
+                        ensure!(!greeting || self.mailbox_now, "the disclosure is cleared");
+                        if !self.disclosed {
+                            self.greeting = None;
+                        }
                         self.new_generation();
                         Ok(())
                     }
@@ -282,7 +296,17 @@ impl Observer {
         self.stream.push_back(Sent::Audio(item, samples));
         let seen = self.items.entry(item).or_default();
         ensure!(!seen.gone, "audio of an item that was taken back: i{item}");
-        if self.disclosed {
+        if self.disclosed
+            && self.mailbox
+            && self.passing.is_none()
+            && self.greeting.as_ref() == Some(&seen.response)
+        {
+            if !std::mem::replace(&mut self.again, true) {
+                for seen in self.items.values_mut() {
+                    (seen.sent, seen.confirmed) = (0, 0);
+                }
+            }
+        } else if self.disclosed {
             let Some((passing, response, left)) = &mut self.passing else {
                 return Err(format!("audio out of nowhere: i{item}"));
             };
@@ -442,7 +466,11 @@ impl Observer {
     pub(super) fn settled(&mut self) -> Result<(), String> {
         if std::mem::take(&mut self.must_end) {
             ensure!(self.over.is_some(), "the call should have ended");
-            let end = self.must_end_as.take();
+            let mut end = self.must_end_as.take();
+            if self.mailbox && self.over == Some(End::Voicemail) {
+                // Also if it cut the line itself.
+                end = end.filter(|end| *end != End::CalleeHungUp);
+            }
             ensure!(
                 end.is_none() || self.over == end,
                 "ended with {:?}, not with {end:?}",

@@ -26,7 +26,7 @@ fn step(random: u32) -> Step {
         45..=69 => Step::Say(arg),
         70..=74 => Step::Word,
         80..=84 => Step::NextItem,
-        85..=90 => Step::AudioDone,
+        86..=90 => Step::AudioDone,
         91..=95 => Step::WordsDone,
         96..=103 => Step::Finish(arg),
         104..=109 => Step::CallTool(arg),
@@ -41,6 +41,7 @@ fn step(random: u32) -> Step {
         75..=79 | 175..=184 | 226..=230 => Step::TakesTurn,
         185..=187 => Step::Understood(arg),
         188..=197 => Step::Frame(arg % 8),
+        85 => Step::Answered(arg),
         198 => Step::Key,
         199..=200 => Step::AnswersKeys(arg),
         201..=203 => Step::Attaches,
@@ -65,6 +66,7 @@ prop_compose! {
             greeting_wait: [1_000, 0][usize::from(low / 16) % 2],
             interrupt_after: [0, 250][usize::from(low / 32) % 2],
             silence: [4_000, 10_000][usize::from(low / 64) % 2],
+            detects_machines: low >= 128,
             steps: opening.iter().copied().chain(random.into_iter().map(step)).collect(),
         }
     }

@@ -46,6 +46,8 @@ pub(super) enum Step {
     Detaches,
     /// The carrier answers the request to press keys.
     AnswersKeys(u8),
+    /// The carrier has found out who answered.
+    Answered(u8),
     Ends(u8),
     /// What no peer should do.
     Junk(u8, u8),
@@ -58,6 +60,7 @@ pub(super) struct Story {
     pub(super) greeting_wait: u64,
     pub(super) interrupt_after: u64,
     pub(super) silence: u64,
+    pub(super) detects_machines: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -69,12 +72,13 @@ impl std::fmt::Debug for Story {
             greeting_wait,
             interrupt_after,
             silence,
+            detects_machines,
             steps,
         } = self;
         write!(
             f,
             "max {max_duration}, wait {greeting_wait}, interrupt {interrupt_after}, \
-             silence {silence}: {steps:?}"
+             silence {silence}, machines {detects_machines}: {steps:?}"
         )
     }
 }
@@ -183,6 +187,8 @@ impl<'t> World<'t> {
             max_duration: ms(story.max_duration),
             interrupt_after: ms(story.interrupt_after),
             silence: ms(story.silence),
+            hold: ms(5_000),
+            detects_machines: story.detects_machines,
             connect_within: ms(60_000),
         };
         let brief = Brief {
@@ -351,6 +357,15 @@ impl<'t> World<'t> {
                     _ => KeysAnswer::Taken,
                 };
                 self.feed(Command::Keys(answer))
+            }
+            Step::Answered(kind) => {
+                let who = match kind {
+                    0..=50 => AnsweredBy::Person,
+                    51..=110 => AnsweredBy::Menu,
+                    111..=120 => AnsweredBy::Fax,
+                    _ => AnsweredBy::Mailbox,
+                };
+                self.feed(Command::Answered(who))
             }
             Step::Ends(kind) => self.feed(Command::End(match kind % 4 {
                 0 => End::HostHungUp,

@@ -184,6 +184,7 @@ impl World<'_> {
         let (name, arguments) = match arg % 8 {
             0 | 4 => ("end_call", END_CALL),
             1 => ("end_call", "{}"),
+            7 => ("wait", r#"{"reason":"music"}"#),
             5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),
             _ => ("note", r#"{"text":"Tuesday"}"#),
         };

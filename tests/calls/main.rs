@@ -42,7 +42,7 @@ fn options(callee: Callee) -> Options {
             first_byte: Duration::from_millis(20),
             delta: Duration::from_millis(2),
             transcription: Duration::from_millis(100),
-            fault: None,
+            ..ModelOptions::default()
         },
         ..Options::default()
     }

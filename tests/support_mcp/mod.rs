@@ -133,7 +133,7 @@ pub fn hurried() -> Options {
             first_byte: Duration::from_millis(60),
             delta: Duration::from_millis(4),
             transcription: Duration::from_millis(50),
-            fault: None,
+            ..ModelOptions::default()
         },
         ..Options::default()
     }

@@ -3,13 +3,16 @@
 //! - `session`: one session without its socket, `response`: what it answers;
 //! - `config` (checked by `check`), `items` (changed by `edit`), `shape`: what clients may say, and the
 //!   refusals;
-//! - `vad`: when somebody speaks, `mind`: what is said; `record`: what tests look at.
+//! - `vad`: when somebody speaks, `mind` (and `reading`): what is said; `record`: what tests look at;
+//! - `loss`: sessions that break off.
 
 mod check;
 mod config;
 mod edit;
 mod items;
+pub(crate) mod loss;
 mod mind;
+mod reading;
 pub(crate) mod record;
 mod response;
 mod session;
@@ -22,13 +25,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep_until, timeout};
 
+use self::loss::{Doorkeeper, Loss, Parting};
 use self::record::{ModelSession, Record};
 use self::session::Session;
 use super::complaints::Complaints;
@@ -54,9 +58,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The server pings this often.
 const PING: Duration = Duration::from_secs(20);
-
-/// The longest session.
-const SESSION: Duration = Duration::from_secs(60 * 60);
 
 /// Something that goes wrong with the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub enum ModelFault {
         /// Close code.
         code: u16,
     },
+    /// Sessions break off in the middle of the call.
+    Loses(Loss),
 }
 
 /// How the model behaves.
@@ -96,6 +99,8 @@ pub struct ModelOptions {
     pub delta: Duration,
     /// From the end of a turn to its transcription, which may well be after the answer has begun.
     pub transcription: Duration,
+    /// The longest session; then it expires.
+    pub session: Duration,
     /// What goes wrong.
     pub fault: Option<ModelFault>,
 }
@@ -106,6 +111,7 @@ impl Default for ModelOptions {
             first_byte: Duration::from_millis(250),
             delta: Duration::from_millis(15),
             transcription: Duration::from_millis(400),
+            session: Duration::from_secs(60 * 60),
             fault: None,
         }
     }
@@ -120,6 +126,7 @@ pub(crate) struct Model {
     tasks: Tasks,
     sessions: Mutex<Vec<Arc<Record>>>,
     opened: watch::Sender<usize>,
+    door: Doorkeeper,
 }
 
 impl Model {
@@ -138,6 +145,7 @@ impl Model {
             tasks,
             sessions: Mutex::default(),
             opened: watch::Sender::new(0),
+            door: Doorkeeper::default(),
         })
     }
 
@@ -153,6 +161,11 @@ impl Model {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.push(Arc::clone(record));
         sessions.len() == 1
+    }
+
+    /// Connections that were refused at the handshake after a loss.
+    pub(crate) fn refused(&self) -> usize {
+        self.door.refused()
     }
 
     pub(crate) fn opened(&self) -> watch::Receiver<usize> {
@@ -216,6 +229,11 @@ async fn connect(
     let wanted = url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "model")
         .map(|(_, value)| value.into_owned());
+    if let Some(ModelFault::Loses(loss)) = &model.options.fault
+        && model.door.refuses(loss, Instant::now())
+    {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     upgrade
         .max_message_size(LONGEST_FRAME)
         .max_frame_size(LONGEST_FRAME)
@@ -257,15 +275,21 @@ async fn serve(
         }
         None => {
             let mut options = model.options.clone();
-            if matches!(options.fault, Some(ModelFault::ClosesAfter { .. })) && !first {
-                options.fault = None;
-            }
+            options.fault = options.fault.filter(|fault| match fault {
+                ModelFault::ClosesAfter { .. } => first,
+                ModelFault::Loses(loss) => model.door.is_doomed(loss),
+                _ => true,
+            });
             let complaints = model.complaints.clone();
             let wanted = wanted.unwrap_or_default();
             let mut session = Session::new(&wanted, options, Arc::clone(&record), complaints);
-            let expires = chrono::Utc::now().timestamp() + 3_600;
-            session.greet(&id, expires);
-            converse(&mut session, &mut socket, &record).await;
+            let longest = model.options.session;
+            let expires = chrono::Utc::now() + longest;
+            session.greet(&id, expires.timestamp());
+            if converse(&mut session, &mut socket, &record, longest).await == Over::Lost {
+                model.door.lost(Instant::now());
+                part(&session, socket, &record).await;
+            }
         }
     }
     record.update(|record| record.closed = true);
@@ -286,21 +310,33 @@ async fn refuse(
     let event = json!({"type": "error", "event_id": "event_000001", "error": error});
     let reason = format!("invalid_request_error.{}", code.unwrap_or("unauthorized"));
     if send(socket, &event).await {
-        close(socket, record, close_code, reason).await;
+        close(socket, record, Some((close_code, reason))).await;
     }
 }
 
-async fn converse(session: &mut Session, socket: &mut WebSocket, record: &Record) {
+/// Whether a session came to its end or broke off.
+#[derive(PartialEq, Eq)]
+enum Over {
+    Ended,
+    Lost,
+}
+
+async fn converse(
+    session: &mut Session,
+    socket: &mut WebSocket,
+    record: &Record,
+    longest: Duration,
+) -> Over {
     let mut ping = interval_at(Instant::now() + PING, PING);
-    let end = Instant::now() + SESSION;
+    let end = Instant::now() + longest;
     loop {
         for event in session.take_output() {
             if !send(socket, &event).await {
-                return;
+                return Over::Ended;
             }
         }
-        if let Some(code) = session.closing() {
-            return close(socket, record, code, String::new()).await;
+        if session.parting().is_some() {
+            return Over::Lost;
         }
         let due = session.due();
         tokio::select! {
@@ -308,22 +344,40 @@ async fn converse(session: &mut Session, socket: &mut WebSocket, record: &Record
                 Some(Ok(Message::Text(text))) => session.text(&text, Instant::now()),
                 Some(Ok(Message::Binary(_))) => session.binary(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Over::Ended,
             },
             () = sleep_until(due.unwrap_or(end)), if due.is_some() => {
                 session.advance(Instant::now());
             }
             _ = ping.tick() => {
                 if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
-                    return;
+                    return Over::Ended;
                 }
             }
             () = sleep_until(end) => {
-                let message = "Your session hit the maximum duration of 60 minutes.";
-                return refuse(socket, record, Some("session_expired"), message, 1001).await;
+                expire(socket, record).await;
+                return Over::Ended;
             }
         }
     }
+}
+
+/// Breaks off as the session wants it.
+async fn part(session: &Session, mut socket: WebSocket, record: &Record) {
+    match session.parting() {
+        Some(Parting::Expires) => expire(&mut socket, record).await,
+        Some(Parting::Closes(1_005)) => close(&mut socket, record, None).await,
+        // Dropped without a word, as a router does that forgets a connection.
+        Some(Parting::Closes(1_006)) | None => {}
+        Some(Parting::Closes(code)) => {
+            close(&mut socket, record, Some((code, String::new()))).await;
+        }
+    }
+}
+
+async fn expire(socket: &mut WebSocket, record: &Record) {
+    let message = "Your session hit the maximum duration of 60 minutes.";
+    refuse(socket, record, Some("session_expired"), message, 1_001).await;
 }
 
 /// `false` if the client no longer reads.
@@ -333,13 +387,13 @@ async fn send(socket: &mut WebSocket, event: &Value) -> bool {
 }
 
 /// Sends the close frame that ends the session, and waits for the answer to it, so that it is not lost.
-async fn close(socket: &mut WebSocket, record: &Record, code: u16, reason: String) {
+async fn close(socket: &mut WebSocket, record: &Record, why: Option<(u16, String)>) {
     record.update(|record| record.closed = true);
-    let frame = CloseFrame {
+    let frame = why.map(|(code, reason)| CloseFrame {
         code,
         reason: reason.into(),
-    };
-    if socket.send(Message::Close(Some(frame))).await.is_ok() {
+    });
+    if socket.send(Message::Close(frame)).await.is_ok() {
         let _ = timeout(PATIENCE, async {
             while let Some(Ok(_)) = socket.recv().await {}
         })

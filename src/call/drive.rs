@@ -58,6 +58,10 @@ pub(super) enum Order {
     Attach(Box<CarrierStream>),
     /// The carrier knows who answered the phone.
     Answered(AnsweredBy),
+    /// The host answers a question of the model.
+    Answer { question: String, text: String },
+    /// The host instructs the model.
+    Instruct(String),
     /// End the call.
     End(End),
 }
@@ -268,6 +272,10 @@ impl Driver {
                 tracing::debug!(?who, "who answered");
                 self.input(Input::Command(Command::Answered(who)));
             }
+            Some(Order::Answer { question, text }) => {
+                self.input(Input::Command(Command::Answer { question, text }));
+            }
+            Some(Order::Instruct(text)) => self.input(Input::Command(Command::Instruct(text))),
             Some(Order::End(end)) => self.input(Input::Command(Command::End(end))),
             // The session outlives its driver; if it does not, nobody is left to talk for.
             None => self.input(Input::Command(Command::End(End::Shutdown))),
@@ -436,6 +444,8 @@ impl Driver {
             Change::Line { slot, .. } => tracing::debug!(slot, "transcript line"),
             Change::Note(_) => tracing::debug!("note"),
             Change::Verdict { outcome, .. } => tracing::debug!(?outcome, "the model ends the call"),
+            Change::Asked { id, .. } => tracing::debug!(id, "the model asks the host"),
+            Change::NotAnswered { id } => tracing::debug!(id, "the host did not answer"),
             Change::CalleeSpoke => {}
             Change::VerdictWithdrawn => tracing::debug!("the callee keeps the line"),
             Change::EarlyAudioDropped(lost) => {

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::bridge::event::{AnsweredBy, End};
 use super::drive::{CarrierStream, Order};
+use super::host::HostError;
 use super::record::{Brief, Call};
 use super::token::StreamTokens;
 use crate::safety::budget::Reservation;
@@ -81,6 +82,33 @@ impl Session {
         if self.orders.try_send(Order::Answered(who)).is_err() {
             tracing::debug!(call = %self.call.id, "who answered is known too late");
         }
+    }
+
+    /// Brings the host's answer to a question of the agent on the line.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why it is not wanted.
+    pub fn answer(&self, question: &str, text: &str) -> Result<(), HostError> {
+        self.call.answer(question, text, || {
+            let (question, text) = (question.to_owned(), text.to_owned());
+            self.orders
+                .try_send(Order::Answer { question, text })
+                .is_ok()
+        })
+    }
+
+    /// Brings an instruction of the host to the agent on the line.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why it is not heard.
+    pub fn instruct(&self, text: &str) -> Result<(), HostError> {
+        self.call.instruct(|| {
+            self.orders
+                .try_send(Order::Instruct(text.to_owned()))
+                .is_ok()
+        })
     }
 
     /// Remembers what became of the request to dial; what was known first stays.

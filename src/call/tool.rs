@@ -17,6 +17,9 @@ pub const MAX_KEYS: usize = 32;
 /// Longest reason to wait, in characters; what is longer is cut.
 pub const MAX_REASON: usize = 200;
 
+/// Longest question to the host, in characters; what is longer is cut.
+pub const MAX_QUESTION: usize = 500;
+
 /// A call of one of our functions, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
@@ -41,6 +44,11 @@ pub enum Tool {
     Wait {
         /// Why.
         reason: String,
+    },
+    /// `ask_host`: ask the agent that placed the call, who may ask the user.
+    AskHost {
+        /// What.
+        question: String,
     },
 }
 
@@ -142,7 +150,33 @@ pub fn declarations() -> Value {
                 "additionalProperties": false,
             },
         },
+        ask_host(),
     ])
+}
+
+fn ask_host() -> Value {
+    json!({
+        "type": "function",
+        "name": "ask_host",
+        "description": "Ask the person you are calling for, who is not on the line. Use it when \
+            the other person needs a decision or a fact now that the goal does not give you \
+            and that you must not make up. Tell them that you are checking; the answer may \
+            take a minute, and you can go on talking meanwhile. Do not use it for what the \
+            goal already says, for what can wait until after the call, or more often than \
+            needed: one question at a time, five in a call.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "question": {
+                    "type": "string",
+                    "description": "One question that can be answered in one sentence by \
+                        somebody who does not hear the call, with the choices there are.",
+                },
+            },
+            "required": ["question"],
+            "additionalProperties": false,
+        },
+    })
 }
 
 #[derive(Deserialize)]
@@ -192,8 +226,17 @@ impl Tool {
                     reason: cut(reason, MAX_REASON),
                 })
             }
+            "ask_host" => {
+                let AskHostArguments { question } = read(name, arguments)?;
+                let question = cut(question, MAX_QUESTION);
+                if question.is_empty() {
+                    return Err("The question is empty; nobody was asked.".to_owned());
+                }
+                Ok(Tool::AskHost { question })
+            }
             _ => Err(
-                "There is no such function; there are `note`, `end_call`, `press_keys` and `wait`."
+                "There is no such function; there are `note`, `end_call`, `press_keys`, `wait` \
+                 and `ask_host`."
                     .to_owned(),
             ),
         }
@@ -208,6 +251,11 @@ struct PressKeysArguments {
 #[derive(Deserialize)]
 struct WaitArguments {
     reason: String,
+}
+
+#[derive(Deserialize)]
+struct AskHostArguments {
+    question: String,
 }
 
 /// The keys, without the blanks and hyphens that models like to put between them.
@@ -320,6 +368,8 @@ mod tests {
                 "33 keys",
             ),
             ("wait", "{}", "`reason`"),
+            ("ask_host", "{}", "`question`"),
+            ("ask_host", r#"{"question":" "}"#, "empty"),
         ] {
             let told = Tool::parse(name, arguments).unwrap_err();
             assert!(told.contains(mentions), "{name} {arguments}: {told}");

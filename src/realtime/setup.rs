@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_update_is_the_one_the_reference_shows() {
         let mut session = session("gpt-realtime-2.1", "it-IT").configuration();
-        assert_eq!(session["tools"].as_array().map(Vec::len), Some(4));
+        assert_eq!(session["tools"].as_array().map(Vec::len), Some(5));
         session["tools"] = json!([]);
         assert_eq!(
             session,

@@ -118,6 +118,7 @@ impl Bridge {
                 self.response.waits = true;
                 return self.wait(call, &reason);
             }
+            Ok(Tool::AskHost { question }) => return self.ask_host(call, question),
             Err(why) => serde_json::json!({ "error": why }).to_string(),
         };
         let call = call.to_owned();
@@ -172,6 +173,8 @@ impl Bridge {
         }
         if self.ending.is_some() {
             self.decide_goodbye();
+        } else if was.asks_host {
+            self.keep_company(was.spoke);
         } else if was.called && !was.spoke && !was.waits {
             // A note that went with speech needs no further words; one without left the line silent.
             let follow_up = self.gate.follow_up();

@@ -201,6 +201,15 @@ pub enum Command {
     Keys(KeysAnswer),
     /// The carrier has found out who answered the phone.
     Answered(AnsweredBy),
+    /// The host answers a question of the model.
+    Answer {
+        /// Its id, from [`Change::Asked`].
+        question: String,
+        /// The answer.
+        text: String,
+    },
+    /// The host has something to say to the model.
+    Instruct(String),
 }
 
 /// The carrier's answer to [`Output::PressKeys`]. That the keys were pressed is known only by the
@@ -335,6 +344,18 @@ pub enum Change {
     },
     /// The call goes on after all: the judgement was early.
     VerdictWithdrawn,
+    /// The model asks the host something.
+    Asked {
+        /// Names the question.
+        id: String,
+        /// What it asks.
+        text: String,
+    },
+    /// That question waits no longer.
+    NotAnswered {
+        /// Which.
+        id: String,
+    },
     /// The disclosure has been played in full.
     Disclosed,
     /// The callee has said something.

@@ -20,6 +20,7 @@ mod ending;
 pub mod event;
 mod gate;
 mod hold;
+mod host;
 mod interruption;
 mod keys;
 mod ledger;
@@ -37,6 +38,7 @@ use self::ending::Ending;
 use self::event::{CarrierEvent, Change, Command, End, Input, ModelEvent, Output, ToModel};
 use self::gate::Gate;
 use self::hold::Hold;
+use self::host::Host;
 use self::interruption::{History, Sound};
 use self::keys::Pressing;
 use self::ledger::{Ledger, Spoken};
@@ -65,6 +67,8 @@ pub struct Settings {
     pub silence: Duration,
     /// Longest time on hold, all in all.
     pub hold: Duration,
+    /// Longest wait for the host's answer to a question.
+    pub ask_host: Duration,
     /// The carrier tells who answered; for a while, that is waited for.
     pub detects_machines: bool,
     /// Longest time from the start of the session to the first media stream.
@@ -73,6 +77,10 @@ pub struct Settings {
 
 /// The response under way.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one response"
+)]
 struct Response {
     /// It has sound.
     spoke: bool,
@@ -80,6 +88,8 @@ struct Response {
     called: bool,
     /// It called a function after which nothing is to be said.
     waits: bool,
+    /// It asked the host, whose answer comes later.
+    asks_host: bool,
 }
 
 /// Keys that the callee is pressing.
@@ -110,6 +120,7 @@ pub struct Bridge {
 
     machine: Machine,
     hold: Hold,
+    host: Host,
     /// The disclosure was heard in full.
     disclosed: bool,
 
@@ -170,6 +181,7 @@ impl Bridge {
             ending: None,
             machine: Machine::default(),
             hold: Hold::default(),
+            host: Host::default(),
             disclosed: false,
             carrier: Carrier::default(),
             model_ready: false,
@@ -212,6 +224,10 @@ impl Bridge {
             Input::Command(Command::End(end)) => self.hang_up(end),
             Input::Command(Command::Keys(answer)) => self.keys_answered(answer),
             Input::Command(Command::Answered(who)) => self.answered_by(who),
+            Input::Command(Command::Answer { question, text }) => {
+                self.host_answers(&question, &text);
+            }
+            Input::Command(Command::Instruct(text)) => self.host_instructs(&text),
             Input::Tick => {}
         }
         self.on_time();
@@ -260,6 +276,7 @@ impl Bridge {
             self.keys_deadline(),
             self.machine_deadline(),
             self.hold_deadline(),
+            self.host_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -295,6 +312,7 @@ impl Bridge {
             self.keys_complete();
         }
         self.machine_on_time();
+        self.host_on_time();
         self.interruption_on_time();
         self.opening_on_time();
         self.silence_on_time();

@@ -213,6 +213,7 @@ impl Bridge {
         {
             if !std::mem::replace(&mut self.disclosed, true) {
                 self.publish(Change::Disclosed);
+                self.tell_held();
             }
             if self.mailbox_follows(greeting) {
                 return;

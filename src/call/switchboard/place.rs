@@ -211,6 +211,7 @@ impl Switchboard {
             silence: phone.silence,
             interrupt_after: phone.interrupt_after,
             hold: phone.hold,
+            ask_host: phone.ask_host,
             detects_machines: phone.machine_detection == MachineDetection::Detect,
             connect_within: Duration::from_secs(RING_TIMEOUT_S.into()) + CONNECT_MARGIN,
         });

@@ -4,11 +4,13 @@ mod attachments;
 mod barge_in;
 mod ending;
 mod hold;
+mod host;
 mod keys;
 mod machines;
 mod observer;
 mod opening;
 mod property;
+mod questions;
 mod silence;
 mod turns;
 mod world;
@@ -43,6 +45,7 @@ impl Stage {
             interrupt_after: ms(0),
             silence: ms(3_600_000),
             hold: ms(300_000),
+            ask_host: ms(60_000),
             detects_machines: false,
             connect_within: ms(120_000),
         };

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::questions::Questions;
 use super::world::{item_number, word_item};
 use super::*;
 
@@ -100,6 +101,7 @@ pub(super) struct Observer {
     again: bool,
     /// A generation ended, so that lines may be cut short.
     cut: bool,
+    questions: Questions,
 }
 
 impl Observer {
@@ -117,6 +119,7 @@ impl Observer {
         if self.over.is_some() {
             return;
         }
+        self.questions.fed(now, input);
         match input {
             Input::Carrier(CarrierEvent::Attached) => {
                 self.stream_is_lost();
@@ -247,6 +250,7 @@ impl Observer {
     /// Something came out.
     pub(super) fn came(&mut self, output: &Output) -> Result<(), String> {
         ensure!(self.over.is_none(), "something follows the hang-up");
+        self.questions.came(output, self.disclosed)?;
         match output {
             Output::Carrier(to) => {
                 ensure!(self.attached, "sent to a carrier that is not there");
@@ -480,6 +484,7 @@ impl Observer {
         if self.over.is_some() {
             return Ok(());
         }
+        self.questions.settled()?;
         let tail = |sent: &&Sent| matches!(sent, Sent::Audio(..));
         let mut unmarked = self.stream.iter().rev().take_while(tail);
         if self.response_done || self.passing.is_none() {

@@ -24,7 +24,9 @@ fn step(random: u32) -> Step {
     match kind {
         0..=44 => Step::Model(arg),
         45..=69 => Step::Say(arg),
-        70..=74 => Step::Word,
+        70..=72 => Step::Word,
+        73 => Step::Instructs,
+        74 => Step::HostAnswers(arg),
         80..=84 => Step::NextItem,
         86..=90 => Step::AudioDone,
         91..=95 => Step::WordsDone,

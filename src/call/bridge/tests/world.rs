@@ -48,6 +48,9 @@ pub(super) enum Step {
     AnswersKeys(u8),
     /// The carrier has found out who answered.
     Answered(u8),
+    /// The host answers a question, or none that there is.
+    HostAnswers(u8),
+    Instructs,
     Ends(u8),
     /// What no peer should do.
     Junk(u8, u8),
@@ -188,6 +191,7 @@ impl<'t> World<'t> {
             interrupt_after: ms(story.interrupt_after),
             silence: ms(story.silence),
             hold: ms(5_000),
+            ask_host: ms(6_000),
             detects_machines: story.detects_machines,
             connect_within: ms(60_000),
         };
@@ -367,6 +371,11 @@ impl<'t> World<'t> {
                 };
                 self.feed(Command::Answered(who))
             }
+            Step::HostAnswers(number) => self.feed(Command::Answer {
+                question: format!("q{}", number % 7),
+                text: "Morning.".into(),
+            }),
+            Step::Instructs => self.feed(Command::Instruct("Ask for the price.".into())),
             Step::Ends(kind) => self.feed(Command::End(match kind % 4 {
                 0 => End::HostHungUp,
                 1 => End::CalleeHungUp,

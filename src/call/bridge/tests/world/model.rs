@@ -186,6 +186,7 @@ impl World<'_> {
             1 => ("end_call", "{}"),
             7 => ("wait", r#"{"reason":"music"}"#),
             5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),
+            2 => ("ask_host", r#"{"question":"When?"}"#),
             _ => ("note", r#"{"text":"Tuesday"}"#),
         };
         self.feed(tool(&response, name, arguments))

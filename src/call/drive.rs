@@ -21,8 +21,9 @@ use super::session::Session;
 use super::switchboard::Switchboard;
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
+use crate::realtime::reopen::{NotReopened, closed};
 use crate::realtime::setup::Setup;
-use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket};
+use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket, is_worth_reopening};
 use crate::socket::Socket;
 use crate::twilio::frame::{self as carrier_wire, Frame};
 
@@ -79,6 +80,10 @@ pub(super) struct Driver {
     ready: Option<oneshot::Sender<Result<(), String>>>,
     carrier: Option<CarrierStream>,
     model: Option<ModelSocket>,
+    /// Another session of the model is being opened.
+    opening: Option<UnderWay<Result<ModelSocket, NotReopened>>>,
+    /// It is open, and the conversation may move to it.
+    offered: Option<ModelSocket>,
     /// The carrier is being asked to press keys.
     pressing: Option<UnderWay<KeysAnswer>>,
     /// What the bridge wants to tell the model before there is a socket.
@@ -108,6 +113,8 @@ impl Driver {
             ready: Some(ready),
             carrier: None,
             model: None,
+            opening: None,
+            offered: None,
             pressing: None,
             unsent: Vec::new(),
             began: Instant::now(),
@@ -159,6 +166,7 @@ impl Driver {
                 answer = finished(&mut self.pressing) => {
                     self.input(Input::Command(Command::Keys(answer)));
                 }
+                opened = finished(&mut self.opening) => self.opened(opened),
                 () = &mut timer, if due => self.input(Input::Tick),
                 _ = carrier_pulse.tick() => {
                     if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
@@ -168,7 +176,7 @@ impl Driver {
                 }
                 _ = model_pulse.tick() => {
                     if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
-                        self.lost("The voice model fell silent: nothing came from it for half a minute.");
+                        self.lost("The voice model fell silent: nothing came from it for half a minute.", true);
                     }
                 }
             }
@@ -244,9 +252,11 @@ impl Driver {
         self.bridge.handle(self.began.elapsed(), input);
     }
 
-    fn lost(&mut self, why: &str) {
+    /// The model's socket is gone; with `returns`, another one would work.
+    fn lost(&mut self, why: &str, returns: bool) {
         self.model = None;
-        self.input(Input::Model(ModelEvent::Lost { why }));
+        tracing::warn!(why, returns, "the voice model is lost");
+        self.input(Input::Model(ModelEvent::Lost { why, returns }));
     }
 
     fn carrier_gone(&mut self) {
@@ -291,7 +301,21 @@ impl Driver {
                     self.send_to_model(&message);
                 }
             }
-            Err(error) => self.lost(&error.to_string()),
+            Err(error) => self.lost(&error.to_string(), error.may_pass()),
+        }
+    }
+
+    fn opened(&mut self, opened: Result<ModelSocket, NotReopened>) {
+        match opened {
+            Ok(socket) => {
+                self.offered = Some(socket);
+                self.input(Input::Model(ModelEvent::Offered));
+            }
+            Err(NotReopened { why, returns }) => {
+                tracing::warn!(why, returns, "no other session of the model");
+                let why = &why;
+                self.input(Input::Model(ModelEvent::NotOpened { why, returns }));
+            }
         }
     }
 
@@ -327,20 +351,17 @@ impl Driver {
         match message {
             Some(Ok(ModelMessage::Text(text))) => self.model_text(&Bytes::from(text)),
             Some(Ok(ModelMessage::Binary(_))) => self.count_malformed("model", &"a binary frame"),
-            Some(Ok(ModelMessage::Close(Some(frame)))) => {
-                self.lost(&format!(
-                    "The voice model closed the connection ({}: {}).",
-                    u16::from(frame.code),
-                    frame.reason
-                ));
+            Some(Ok(ModelMessage::Close(frame))) => {
+                let code = frame.as_ref().map(|frame| u16::from(frame.code));
+                let why = closed(code, frame.as_ref().map_or("", |frame| &frame.reason));
+                self.lost(&why, is_worth_reopening(code));
             }
-            Some(Ok(ModelMessage::Close(None))) | None => {
-                self.lost("The voice model closed the connection.");
-            }
+            None => self.lost(&closed(None, ""), true),
             Some(Ok(_)) => {}
-            Some(Err(error)) => self.lost(&format!(
-                "The connection to the voice model broke: {error}."
-            )),
+            Some(Err(error)) => {
+                let why = format!("The connection to the voice model broke: {error}.");
+                self.lost(&why, true);
+            }
         }
     }
 
@@ -380,6 +401,15 @@ impl Driver {
             match output {
                 Output::Carrier(to) => self.send_to_carrier(&to),
                 Output::Model(to) => self.send_to_model(&to),
+                Output::OpenModel => {
+                    let (board, setup) = (Arc::clone(board), self.setup.clone());
+                    self.opening = Some(Box::pin(async move { board.reopen_model(&setup).await }));
+                }
+                Output::TakeModel => {
+                    tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
+                    self.model = self.offered.take();
+                    self.model_heard = true;
+                }
                 Output::PressKeys(digits) => {
                     let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
                     let request = async move { board.press_keys(&session, &digits).await };
@@ -425,11 +455,12 @@ impl Driver {
         match socket.send(ModelMessage::Text(text)) {
             Ok(()) => {}
             Err(tungstenite::Error::WriteBufferFull(_)) => {
-                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.");
+                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.", true);
             }
-            Err(error) => self.lost(&format!(
-                "The connection to the voice model broke: {error}."
-            )),
+            Err(error) => {
+                let why = format!("The connection to the voice model broke: {error}.");
+                self.lost(&why, true);
+            }
         }
     }
 

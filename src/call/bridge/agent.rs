@@ -1,5 +1,7 @@
 //! The agent's side: what the model says, calls and refuses.
 
+use serde_json::json;
+
 use super::event::{Change, End, ErrorKind, Output, Request, ResponseEnding, ToModel};
 use super::{Bridge, Response};
 use crate::call::audio::Audio;
@@ -13,13 +15,12 @@ impl Bridge {
             return;
         }
         self.model_ready = true;
+        self.session_begins();
         self.prepare_greeting(0);
-        let early = std::mem::take(&mut self.early);
-        self.out.extend(
-            early
-                .into_iter()
-                .map(|audio| Output::Model(ToModel::Audio(audio))),
-        );
+        for audio in std::mem::take(&mut self.early) {
+            self.send(ToModel::Audio(audio));
+        }
+        self.early_samples = 0;
     }
 
     pub(super) fn response_started(&mut self, response: &str) {
@@ -42,7 +43,7 @@ impl Bridge {
         let unwanted = !ours && (self.ending.is_some() || self.pressing.is_some() || needless);
         if unheard || unwanted {
             self.stale_response = Some(response.to_owned());
-            self.out.push_back(Output::Model(ToModel::Cancel));
+            self.send(ToModel::Cancel);
         }
         if unheard {
             let later = self.gate.owe_answer();
@@ -50,9 +51,11 @@ impl Bridge {
         }
     }
 
-    /// A response is under way, and was not cut off.
+    /// A response to the callee is under way, and was not cut off.
     pub(super) fn is_saying(&self) -> bool {
-        self.gate.active().is_some() && self.gate.active() != self.stale_response.as_deref()
+        !self.gate.is_aside()
+            && self.gate.active().is_some()
+            && self.gate.active() != self.stale_response.as_deref()
     }
 
     fn is_current(&self, response: &str) -> bool {
@@ -71,11 +74,17 @@ impl Bridge {
         if !self.is_current(response) || self.ledger.is_over(item) {
             return;
         }
+        if !self.is_conversing() {
+            // It was taken for one that is made in private, and is not.
+            self.stale_response = Some(response.to_owned());
+            return self.send(ToModel::Cancel);
+        }
         if self.ledger.is_full() {
             let why = "The voice model said more at once than anybody can listen to.";
             return self.hang_up(End::ModelGone(why.into()));
         }
         if let Some(asked) = self.awaiting_answer.take() {
+            self.utterance.clear();
             self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
         }
         self.send_audio(item, &audio);
@@ -101,14 +110,17 @@ impl Bridge {
             return;
         }
         self.response.called = true;
+        let session = self.session.number;
+        self.memory
+            .called(self.slots, session, call, name, arguments);
         let output = match Tool::parse(name, arguments) {
             Ok(Tool::Note { text }) => {
                 self.publish(Change::Note(text));
-                r#"{"ok":true}"#.to_owned()
+                json!({"ok": true})
             }
             Ok(Tool::EndCall { summary, outcome }) => {
                 self.model_ends(summary, outcome);
-                r#"{"ok":true}"#.to_owned()
+                json!({"ok": true})
             }
             Ok(Tool::PressKeys { digits }) => {
                 self.response.waits = true;
@@ -119,11 +131,9 @@ impl Bridge {
                 return self.wait(call, &reason);
             }
             Ok(Tool::AskHost { question }) => return self.ask_host(call, question),
-            Err(why) => serde_json::json!({ "error": why }).to_string(),
+            Err(why) => json!({ "error": why }),
         };
-        let call = call.to_owned();
-        self.out
-            .push_back(Output::Model(ToModel::ToolOutput { call, output }));
+        self.answer_call(call, &output);
     }
 
     pub(super) fn response_ended(&mut self, response: &str, ending: &ResponseEnding<'_>) {
@@ -134,8 +144,12 @@ impl Bridge {
             self.stale_response = None;
         }
         let was = std::mem::take(&mut self.response);
+        let aside = self.gate.is_aside();
         let next = self.gate.ended(response);
         self.tell_model(next);
+        if aside {
+            return self.review_moment(*ending == ResponseEnding::Completed);
+        }
         if self.draft().is_some() {
             if let ResponseEnding::Failed {
                 fatal: true,
@@ -189,6 +203,9 @@ impl Bridge {
                     "The voice model refused: {message}"
                 )));
             }
+            (_, ErrorKind::Expired) => {
+                self.model_lost(&format!("The voice model's session ended: {message}"), true);
+            }
             (Some(Request::Configure), _) => {
                 self.hang_up(End::ModelGone(format!(
                     "The voice model refused its configuration: {message}"
@@ -199,6 +216,11 @@ impl Bridge {
                 self.tell_model(answer);
             }
             (Some(Request::Respond), ErrorKind::Busy) => {
+                if self.gate.is_aside() {
+                    // It answers the callee, but nobody has heard how it begins.
+                    self.stale_response = self.gate.active().map(str::to_owned);
+                    self.send(ToModel::Cancel);
+                }
                 let next = self.gate.put_back();
                 self.tell_model(next);
             }

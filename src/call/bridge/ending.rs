@@ -105,8 +105,17 @@ impl Bridge {
         let ask = self.gate.ask(Respond {
             instructions: Some(instructions.into()),
             speech_only: true,
+            aside: false,
         });
         self.tell_model(ask);
+    }
+
+    /// The model is gone, and its goodbye is all there is.
+    pub(super) fn decide_nothing_more(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.deciding = false;
+        }
+        self.goodbye_moves();
     }
 
     /// Agent audio was sent while the call ends: the line stays until it has been heard.

@@ -135,10 +135,22 @@ pub enum ModelEvent<'a> {
         /// The model's words for it.
         message: Cow<'a, str>,
     },
-    /// The model's socket is gone and does not come back; why, for the call's `error`.
+    /// The model's session is gone.
     Lost {
-        /// A sentence.
+        /// A sentence for the call's `error`.
         why: &'a str,
+        /// Another session would work.
+        returns: bool,
+    },
+    /// Another session is open, configured as [`ToModel::Configure`] does, and waits for
+    /// [`Output::TakeModel`].
+    Offered,
+    /// No other session could be opened.
+    NotOpened {
+        /// A sentence for the call's `error`.
+        why: &'a str,
+        /// A later attempt may do.
+        returns: bool,
     },
 }
 
@@ -161,6 +173,8 @@ pub enum Request {
     ToolOutput,
     /// [`ToModel::Tell`]
     Tell,
+    /// [`ToModel::Recall`]
+    Recall,
 }
 
 /// What follows from an error of the model.
@@ -168,7 +182,9 @@ pub enum Request {
 pub enum ErrorKind {
     /// A response was asked for while another was active.
     Busy,
-    /// The session cannot go on.
+    /// The session is over; another one would work.
+    Expired,
+    /// The session cannot go on, and no other could.
     Fatal,
     /// Nothing, beyond that the request was not carried out.
     Harmless,
@@ -244,6 +260,10 @@ pub enum Output {
     Carrier(ToCarrier),
     /// Send this to the model.
     Model(ToModel),
+    /// Open another session of the model, beside the present one if there is one still.
+    OpenModel,
+    /// From here on, the session that was offered is the model; the old one is over.
+    TakeModel,
     /// Press these keys (`0-9*#`, `w` is half a second) towards the callee. A new stream follows.
     PressKeys(String),
     /// Show this to whoever watches the call.
@@ -297,6 +317,27 @@ pub enum ToModel {
     },
     /// Something the model must know, not said by the callee.
     Tell(String),
+    /// Something that happened in an earlier session of the same conversation.
+    Recall(Recall),
+}
+
+/// What a new session of the model has missed; what it was told comes as [`ToModel::Tell`], and what
+/// functions returned as [`ToModel::ToolOutput`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// The callee heard this of the agent.
+    Said(String),
+    /// The callee said this.
+    Heard(String),
+    /// The model called a function; its output follows.
+    Called {
+        /// What the output names.
+        call: String,
+        /// The function.
+        name: String,
+        /// Its arguments, JSON.
+        arguments: String,
+    },
 }
 
 /// Who answers when the callee has spoken.
@@ -317,6 +358,8 @@ pub struct Respond {
     pub instructions: Option<String>,
     /// Speech alone: no function may be called.
     pub speech_only: bool,
+    /// Beside the conversation, which does not know of it.
+    pub aside: bool,
 }
 
 /// A visible change of the call.
@@ -364,7 +407,7 @@ pub enum Change {
     FirstWord(Duration),
     /// The agent's answer was sent this long after the callee had stopped speaking.
     TurnLatency(Duration),
-    /// This much of the callee's first words was lost, because the model took too long to listen.
+    /// This much of what the callee said was lost, because no model listened for too long.
     EarlyAudioDropped(Duration),
     /// Audio missing in the callee's stream was replaced by this much silence towards the model.
     GapFilled(Duration),

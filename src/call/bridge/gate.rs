@@ -38,6 +38,8 @@ pub(super) enum Closed {
 #[derive(Debug)]
 pub(super) struct Gate {
     closed: Vec<Closed>,
+    /// There is a session.
+    present: bool,
     /// Open, the model waits longer for the end of a turn.
     patient: bool,
     /// In force at the model.
@@ -64,6 +66,7 @@ impl Gate {
     pub(super) fn new() -> Self {
         Self {
             closed: vec![Closed::Greeting],
+            present: true,
             patient: false,
             confirmed: Turns::Ours,
             unconfirmed: VecDeque::from([Turns::Ours]),
@@ -134,7 +137,7 @@ impl Gate {
             (true, true) => Turns::ModelsPatiently,
         };
         let coming = self.unconfirmed.back().copied().unwrap_or(self.confirmed);
-        (wanted != coming && self.unconfirmed.len() < UNCONFIRMED).then(|| {
+        (self.present && wanted != coming && self.unconfirmed.len() < UNCONFIRMED).then(|| {
             self.unconfirmed.push_back(wanted);
             ToModel::Turns(wanted)
         })
@@ -185,7 +188,13 @@ impl Gate {
     fn answer_if_due(&mut self) -> Option<ToModel> {
         let open = self.closed.iter().all(|why| *why == Closed::Hold);
         let settled = self.unconfirmed.is_empty();
-        if !self.unanswered || !open || !settled || self.callee_speaks || self.is_busy() {
+        if !self.present
+            || !self.unanswered
+            || !open
+            || !settled
+            || self.callee_speaks
+            || self.is_busy()
+        {
             return None;
         }
         self.ask(Respond::default())
@@ -193,7 +202,7 @@ impl Gate {
 
     /// Makes the model speak, after what it is saying now.
     pub(super) fn ask(&mut self, respond: Respond) -> Option<ToModel> {
-        if self.active.is_some() || self.asked.is_some() {
+        if !self.present || self.active.is_some() || self.asked.is_some() {
             if self.queue.len() < QUEUE {
                 self.queue.push_back(respond);
             }
@@ -236,7 +245,7 @@ impl Gate {
     pub(super) fn put_back(&mut self) -> Option<ToModel> {
         if let Some(respond) = self.asked.take().or_else(|| self.presumed.take()) {
             self.refusals += 1;
-            if self.refusals < REFUSALS {
+            if self.refusals < REFUSALS && !respond.aside {
                 self.queue.push_front(respond);
             }
         }
@@ -249,13 +258,62 @@ impl Gate {
         self.next()
     }
 
+    /// The response under way stands beside the conversation.
+    pub(super) fn is_aside(&self) -> bool {
+        let ours = self.presumed.as_ref().filter(|_| self.active.is_some());
+        ours.is_some_and(|respond| respond.aside)
+    }
+
+    /// Something that was asked for has not begun.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some() || !self.queue.is_empty()
+    }
+
+    /// Nothing about turn taking is on its way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unconfirmed.is_empty()
+    }
+
+    /// The session is gone, and with it what it was about to say: what was asked for in certain words
+    /// is asked for again, unless some of it `was_heard`. Returns whether the callee awaits an answer.
+    pub(super) fn leave(&mut self, was_heard: bool) -> bool {
+        let begun = self.presumed.take().filter(|_| !was_heard);
+        let mut owed = std::mem::take(&mut self.unanswered);
+        for respond in [begun, self.asked.take()].into_iter().flatten() {
+            if respond == Respond::default() {
+                owed = true;
+            } else if !respond.aside && self.queue.len() < QUEUE {
+                self.queue.push_front(respond);
+            }
+        }
+        self.present = false;
+        self.active = None;
+        self.confirmed = Turns::Ours;
+        self.unconfirmed.clear();
+        self.refusals = 0;
+        self.callee_speaks = false;
+        owed
+    }
+
+    /// A new session is there, which listens and waits to be asked.
+    pub(super) fn join(&mut self, owed: bool) -> Option<ToModel> {
+        self.present = true;
+        self.unanswered |= owed;
+        self.align()
+    }
+
+    /// Asks for what waits.
+    pub(super) fn go_on(&mut self) -> Option<ToModel> {
+        self.next()
+    }
+
     /// Drops what waits: the conversation has moved on.
     pub(super) fn drop_queue(&mut self) {
         self.queue.clear();
     }
 
     fn next(&mut self) -> Option<ToModel> {
-        if self.active.is_some() || self.asked.is_some() {
+        if !self.present || self.active.is_some() || self.asked.is_some() {
             return None;
         }
         match self.queue.pop_front() {

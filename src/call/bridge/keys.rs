@@ -193,10 +193,16 @@ impl Bridge {
         }
     }
 
-    /// Gives a function call of the model its output.
+    /// Gives a function call of the model its output. A session that did not make the call learns of
+    /// it in words.
     pub(super) fn answer_call(&mut self, call: &str, output: &serde_json::Value) {
         let (call, output) = (call.to_owned(), output.to_string());
-        self.out
-            .push_back(Output::Model(ToModel::ToolOutput { call, output }));
+        let lost = self.model_is_lost();
+        match self.memory.answered(self.session.number, &call, &output) {
+            // It is replayed with its output.
+            _ if lost => {}
+            None => self.send(ToModel::ToolOutput { call, output }),
+            Some(name) => self.tell(&format!("Your function {name} has returned: {output}")),
+        }
     }
 }

@@ -109,7 +109,7 @@ impl Bridge {
             self.out.push_back(Output::Carrier(ToCarrier::Clear));
         }
         if self.is_saying() && self.draft().is_none() {
-            self.out.push_back(Output::Model(ToModel::Cancel));
+            self.send(ToModel::Cancel);
         }
         self.cut();
         self.greeting_interrupted();
@@ -151,6 +151,7 @@ impl Bridge {
         let ask = self.gate.ask(Respond {
             instructions: None,
             speech_only: true,
+            aside: false,
         });
         self.tell_model(ask);
     }

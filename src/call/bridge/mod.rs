@@ -25,8 +25,11 @@ mod interruption;
 mod keys;
 mod ledger;
 mod machine;
+mod model;
+mod moment;
 mod opening;
 mod reattach;
+mod replay;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -43,8 +46,11 @@ use self::interruption::{History, Sound};
 use self::keys::Pressing;
 use self::ledger::{Ledger, Spoken};
 use self::machine::Machine;
+use self::model::Session;
+use self::moment::Moment;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
+use self::replay::Memory;
 use super::audio::Audio;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
@@ -71,6 +77,8 @@ pub struct Settings {
     pub ask_host: Duration,
     /// The carrier tells who answered; for a while, that is waited for.
     pub detects_machines: bool,
+    /// Instructions to say "one moment, please", for when the model is lost; none: nothing is said.
+    pub one_moment: Option<String>,
     /// Longest time from the start of the session to the first media stream.
     pub connect_within: Duration,
 }
@@ -125,9 +133,17 @@ pub struct Bridge {
     disclosed: bool,
 
     carrier: Carrier,
+    session: Session,
+    memory: Memory,
+    moment: Moment,
+    /// A session was left that owed the callee an answer.
+    answer_due: bool,
+    /// It listens.
     model_ready: bool,
     early: VecDeque<Audio>,
     early_samples: u64,
+    /// What the callee is saying, or has said without being answered.
+    utterance: VecDeque<Audio>,
 
     /// Lines of the transcript so far.
     slots: u32,
@@ -184,9 +200,14 @@ impl Bridge {
             host: Host::default(),
             disclosed: false,
             carrier: Carrier::default(),
+            session: Session::default(),
+            memory: Memory::default(),
+            moment: Moment::default(),
+            answer_due: false,
             model_ready: false,
             early: VecDeque::new(),
             early_samples: 0,
+            utterance: VecDeque::new(),
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,
@@ -276,6 +297,7 @@ impl Bridge {
             self.keys_deadline(),
             self.machine_deadline(),
             self.hold_deadline(),
+            self.session_deadline(),
             self.host_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
@@ -319,6 +341,7 @@ impl Bridge {
         self.hold_on_time();
         self.ending_on_time();
         self.keys_on_time();
+        self.session_on_time();
     }
 
     fn carrier_event(&mut self, event: CarrierEvent) {
@@ -333,6 +356,17 @@ impl Bridge {
 
     fn model_event(&mut self, event: ModelEvent<'_>) {
         match event {
+            ModelEvent::Lost { why, returns } => return self.model_lost(why, returns),
+            ModelEvent::Offered => return self.model_offered(),
+            ModelEvent::NotOpened { why, returns } => {
+                return self.model_not_opened(why, returns);
+            }
+            // What a session still says that is gone.
+            _ if self.model_is_lost() => return,
+            _ => {}
+        }
+        match event {
+            ModelEvent::Lost { .. } | ModelEvent::Offered | ModelEvent::NotOpened { .. } => {}
             ModelEvent::Configured => self.configured(),
             ModelEvent::SpeechStarted => self.speech_started(),
             ModelEvent::SpeechStopped => self.speech_stopped(),
@@ -352,7 +386,8 @@ impl Bridge {
                         .complete(item, |to| out.push_back(Output::Carrier(to)));
                 }
             }
-            ModelEvent::Words { .. } | ModelEvent::WordsDone { .. } if !self.is_saying() => {}
+            ModelEvent::Words { .. } | ModelEvent::WordsDone { .. }
+                if !self.is_saying() && !self.gate.is_aside() => {}
             ModelEvent::Words { item, text } => {
                 if let Some(draft) = self.draft() {
                     draft.words(item, &text);
@@ -383,7 +418,6 @@ impl Bridge {
                 kind,
                 message,
             } => self.model_error(about, kind, &message),
-            ModelEvent::Lost { why } => self.hang_up(End::ModelGone(why.to_owned())),
         }
     }
 
@@ -398,6 +432,7 @@ impl Bridge {
 
     fn publish_spoken(&mut self, spoken: Option<Spoken>) {
         if let Some(Spoken { slot, at, text }) = spoken {
+            self.memory.agent(slot, &text);
             self.publish(Change::Line {
                 slot,
                 at,
@@ -408,11 +443,13 @@ impl Bridge {
     }
 
     fn tell(&mut self, text: &str) {
-        self.out
-            .push_back(Output::Model(ToModel::Tell(text.to_owned())));
+        self.memory.told(self.slots, text);
+        self.send(ToModel::Tell(text.to_owned()));
     }
 
     fn tell_model(&mut self, message: Option<ToModel>) {
-        self.out.extend(message.map(Output::Model));
+        if let Some(message) = message {
+            self.send(message);
+        }
     }
 }

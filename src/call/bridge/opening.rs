@@ -88,6 +88,7 @@ impl Bridge {
         let ask = self.gate.ask(Respond {
             instructions: Some(self.settings.disclosure.instructions()),
             speech_only: true,
+            aside: false,
         });
         self.tell_model(ask);
     }
@@ -96,6 +97,7 @@ impl Bridge {
     pub(super) fn draft(&mut self) -> Option<&mut Draft> {
         match &mut self.opening {
             Opening::Preparing(draft) => Some(draft),
+            _ if self.gate.is_aside() => self.moment.draft(),
             _ => None,
         }
     }
@@ -109,11 +111,11 @@ impl Bridge {
         let discloses = self.settings.disclosure.is_made_by(&draft.text());
         if completed && discloses && draft.samples > 0 && draft.samples <= LONGEST {
             self.opening = Opening::Held(draft);
-            return;
+            return self.prepare_moment();
         }
         for part in draft.parts {
             let delete = ToModel::Delete { item: part.item };
-            self.out.push_back(super::Output::Model(delete));
+            self.send(delete);
         }
         if draft.attempt + 1 < ATTEMPTS {
             self.prepare_greeting(draft.attempt + 1);
@@ -278,8 +280,21 @@ impl Draft {
         whole.clone_into(&mut self.part(item).text);
     }
 
+    pub(super) fn attempt(&self) -> u8 {
+        self.attempt
+    }
+
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// How it sounds.
+    pub(super) fn into_audio(self) -> Vec<Audio> {
+        self.parts.into_iter().flat_map(|part| part.audio).collect()
+    }
+
     /// What was said in all of them.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let texts: Vec<&str> = self.parts.iter().map(|part| part.text.as_str()).collect();
         texts.join(" ")
     }

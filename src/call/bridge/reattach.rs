@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Bridge;
-use super::event::{Change, End, Output, ToModel};
+use super::event::{Change, End, ToModel};
 use super::gate::Closed;
 use super::opening::Opening;
 use crate::call::snapshot::Role;
@@ -115,7 +115,7 @@ impl Bridge {
         let close = self.gate.close(Closed::Detached);
         self.tell_model(close);
         if self.gate.active().is_some() && self.draft().is_none() {
-            self.out.push_back(Output::Model(ToModel::Cancel));
+            self.send(ToModel::Cancel);
         }
         self.cut();
     }

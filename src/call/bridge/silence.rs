@@ -23,6 +23,7 @@ impl Bridge {
     /// stops this clock.
     pub(super) fn is_quiet(&self) -> bool {
         self.is_conversing()
+            && !self.model_is_lost()
             && self.gate.is_open()
             && !self.gate.callee_speaks()
             && !self.gate.is_busy()

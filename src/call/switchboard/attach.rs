@@ -1,13 +1,36 @@
 //! What keeps a conversation attached to carrier and model while it goes on.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Switchboard;
 use crate::call::bridge::event::KeysAnswer;
 use crate::call::session::Session;
+use crate::realtime::reopen::{self, NotReopened};
+use crate::realtime::setup::Setup;
+use crate::realtime::socket::ModelSocket;
 use crate::twilio::twiml;
 
+/// For one attempt to open another session of the model, its configuration included.
+const REOPEN: Duration = Duration::from_secs(3);
+
 impl Switchboard {
+    /// Opens another session of the model for a call that has begun.
+    pub(in crate::call) async fn reopen_model(
+        &self,
+        setup: &Setup,
+    ) -> Result<ModelSocket, NotReopened> {
+        let opening = async { reopen::configure(self.connect_model().await?, setup).await };
+        let opened = tokio::time::timeout(REOPEN, opening).await;
+        opened.unwrap_or_else(|_| {
+            Err(NotReopened {
+                why: "The voice model did not answer in 3 s.".to_owned(),
+                returns: true,
+            })
+        })
+    }
+
     /// Has Twilio press keys towards the callee; a new stream of the same conversation follows.
     ///
     /// It is asked once: keys that are pressed twice choose something that nobody chose.

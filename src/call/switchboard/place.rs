@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Switchboard, VoiceLine};
 use crate::call::bridge::event::End;
 use crate::call::bridge::{self, Bridge};
-use crate::call::disclosure::Disclosure;
+use crate::call::disclosure::{self, Disclosure};
 use crate::call::drive::Driver;
 use crate::call::language::Language;
 use crate::call::record::{Brief, Lines};
@@ -213,6 +213,7 @@ impl Switchboard {
             hold: phone.hold,
             ask_host: phone.ask_host,
             detects_machines: phone.machine_detection == MachineDetection::Detect,
+            one_moment: Some(disclosure::one_moment(&order.language)),
             connect_within: Duration::from_secs(RING_TIMEOUT_S.into()) + CONNECT_MARGIN,
         });
         let (ready, is_ready) = oneshot::channel();

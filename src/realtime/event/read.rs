@@ -51,7 +51,6 @@ fn is_fatal(code: &str) -> bool {
             | "insufficient_quota"
             | "invalid_model"
             | "missing_model"
-            | "session_expired"
             | "beta_api_shape_disabled"
     )
 }
@@ -242,6 +241,7 @@ fn refused(error: Object<'_>) -> ModelEvent<'_> {
         about: error.event_id.plain().and_then(request),
         kind: match error.code.plain() {
             Some("conversation_already_has_active_response") => ErrorKind::Busy,
+            Some("session_expired") => ErrorKind::Expired,
             Some(code) if is_fatal(code) => ErrorKind::Fatal,
             _ => ErrorKind::Harmless,
         },

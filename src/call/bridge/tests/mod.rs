@@ -11,6 +11,7 @@ mod observer;
 mod opening;
 mod property;
 mod questions;
+mod sessions;
 mod silence;
 mod turns;
 mod world;
@@ -18,7 +19,8 @@ mod world;
 use std::time::Duration;
 
 use super::event::{
-    AnsweredBy, ErrorKind, KeysAnswer, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns,
+    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, ToCarrier,
+    Turns,
 };
 use super::*;
 use crate::call::language::Language;
@@ -47,6 +49,7 @@ impl Stage {
             hold: ms(300_000),
             ask_host: ms(60_000),
             detects_machines: false,
+            one_moment: None,
             connect_within: ms(120_000),
         };
         change(&mut settings);

@@ -30,6 +30,8 @@ struct Seen {
     received: u64,
     /// By the carrier, in this playing of it.
     sent: u64,
+    /// In any playing.
+    aloud: bool,
     /// Of that, what marks have witnessed.
     confirmed: u64,
     complete: bool,
@@ -37,6 +39,8 @@ struct Seen {
     was_complete: bool,
     /// The model was told that it was not heard to its end.
     gone: bool,
+    /// The present session of the model does not know it.
+    foreign: bool,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,19 @@ pub(super) struct Observer {
 
     /// The response under way at the model.
     pub(super) active: Option<String>,
+    /// The model's session is gone.
+    lost: bool,
+    /// Another one is being opened.
+    opening: bool,
+    /// The call is about to end, and its goodbye may have been said.
+    ending: bool,
+    max_duration: Duration,
+    /// Responses beside the conversation; one was just asked for.
+    asides: BTreeSet<String>,
+    aside_asked: bool,
+    aside_words: BTreeSet<String>,
+    /// What a response beside the conversation made is being played.
+    aside_played: Option<String>,
     /// One was asked for and has neither begun nor been refused.
     asked: bool,
     /// Responses of which something was not sent: nothing more of them may be.
@@ -105,6 +122,14 @@ pub(super) struct Observer {
 }
 
 impl Observer {
+    /// Of a call that lasts this long at most.
+    pub(super) fn of(max_duration: Duration) -> Self {
+        Self {
+            max_duration,
+            ..Self::default()
+        }
+    }
+
     /// Something is about to be fed.
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
         self.passing = None;
@@ -131,7 +156,18 @@ impl Observer {
                 self.attached = false;
             }
             Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
-            Input::Model(event) => self.fed_by_model(event),
+            Input::Model(ModelEvent::Lost { returns, .. }) if !self.lost => {
+                let over = self
+                    .answered
+                    .is_some_and(|at| at + self.max_duration <= now);
+                self.must_end = !returns && !self.ending && !self.mailbox && !over;
+                self.session_is_gone();
+                self.lost = true;
+            }
+            Input::Model(ModelEvent::Offered | ModelEvent::NotOpened { .. }) => {
+                self.opening = false;
+            }
+            Input::Model(event) if !self.lost => self.fed_by_model(event),
             Input::Command(Command::Answered(who)) => {
                 self.mailbox_now = *who == AnsweredBy::Mailbox;
                 self.mailbox |= self.mailbox_now;
@@ -149,6 +185,9 @@ impl Observer {
             ModelEvent::ResponseStarted { response } => {
                 if self.active.as_deref() != Some(response) {
                     self.said.clear();
+                    if std::mem::take(&mut self.aside_asked) {
+                        self.asides.insert((*response).to_owned());
+                    }
                 }
                 self.active = Some((*response).to_owned());
                 self.asked = false;
@@ -198,7 +237,11 @@ impl Observer {
                     self.said.push_str(text);
                 }
                 for word in text.split_whitespace() {
-                    if let Some(item) = word_item(word) {
+                    let aside = self.active.as_ref();
+                    if aside.is_some_and(|active| self.asides.contains(active)) {
+                        // It is one, whatever items the model made it of.
+                        self.aside_words.insert(word.to_owned());
+                    } else if let Some(item) = word_item(word) {
                         let at = self.items.get(&item).map_or(0, |seen| seen.received);
                         self.words.insert(word.to_owned(), at);
                     }
@@ -206,6 +249,7 @@ impl Observer {
             }
             ModelEvent::Error { about, kind, .. } => {
                 if *about == Some(Request::Respond) {
+                    self.aside_asked = false;
                     self.asked = false;
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
@@ -213,8 +257,20 @@ impl Observer {
             ModelEvent::ToolCall {
                 name: "press_keys", ..
             } => self.keys_wanted += 1,
-            ModelEvent::Lost { .. } => self.must_end = true,
             _ => {}
+        }
+    }
+
+    /// Nothing more comes of it, and no other session knows what it said.
+    fn session_is_gone(&mut self) {
+        self.active = None;
+        self.asked = false;
+        self.aside_asked = false;
+        self.response_done = true;
+        self.said.clear();
+        for seen in self.items.values_mut() {
+            seen.complete = true;
+            seen.foreign = true;
         }
     }
 
@@ -229,6 +285,7 @@ impl Observer {
     fn new_generation(&mut self) {
         self.stream.clear();
         self.again = false;
+        self.aside_played = None;
         self.since_mark = 0;
         self.generation = self.latest_mark.map_or(0, |mark| mark.generation + 1);
         self.dead.extend(self.active.clone());
@@ -269,6 +326,18 @@ impl Observer {
                 }
             }
             Output::Model(to) => self.model_told(to),
+            Output::OpenModel => {
+                ensure!(!self.opening, "two sessions are opened at once");
+                self.opening = true;
+                Ok(())
+            }
+            Output::TakeModel => {
+                ensure!(!self.opening, "a session is taken that is not open");
+                self.dead.extend(self.active.clone());
+                self.session_is_gone();
+                self.lost = false;
+                Ok(())
+            }
             Output::PressKeys(_) => {
                 ensure!(self.attached, "keys without a line");
                 ensure!(self.disclosed, "keys before the disclosure");
@@ -280,6 +349,10 @@ impl Observer {
                 slot, role, text, ..
             }) => self.line(*slot, *role, text),
             Output::Publish(Change::Disclosed) => self.disclosure(),
+            Output::Publish(Change::Verdict { .. }) => {
+                self.ending = true;
+                Ok(())
+            }
             Output::Publish(_) => Ok(()),
             Output::HangUp(end) => {
                 self.over = Some(end.clone());
@@ -300,7 +373,16 @@ impl Observer {
         self.stream.push_back(Sent::Audio(item, samples));
         let seen = self.items.entry(item).or_default();
         ensure!(!seen.gone, "audio of an item that was taken back: i{item}");
-        if self.disclosed
+        if self.passing.is_none() && self.asides.contains(&seen.response) {
+            ensure!(
+                self.lost && self.disclosed,
+                "beside the conversation: i{item}"
+            );
+            // The same audio, whenever it is played.
+            if self.aside_played.replace(seen.response.clone()).is_none() {
+                (seen.sent, seen.confirmed) = (0, 0);
+            }
+        } else if self.disclosed
             && self.mailbox
             && self.passing.is_none()
             && self.greeting.as_ref() == Some(&seen.response)
@@ -337,7 +419,9 @@ impl Observer {
                 (seen.sent, seen.confirmed) = (0, 0);
             }
         }
-        self.items.entry(item).or_default().sent += samples;
+        let seen = self.items.entry(item).or_default();
+        seen.sent += samples;
+        seen.aloud = true;
         Ok(())
     }
 
@@ -357,8 +441,22 @@ impl Observer {
     }
 
     fn model_told(&mut self, to: &ToModel) -> Result<(), String> {
+        ensure!(!self.lost, "said to a model that is gone: {to:?}");
         match to {
-            ToModel::Respond(_) => {
+            ToModel::Recall(Recall::Said(text)) => {
+                for word in text.split_whitespace() {
+                    let item = word_item(word);
+                    let heard = item.and_then(|item| self.items.get(&item));
+                    ensure!(
+                        heard.is_none_or(|seen| seen.aloud),
+                        "recalled, though never said: {text}"
+                    );
+                }
+            }
+            ToModel::Respond(respond) => {
+                let words = respond.instructions.as_deref().unwrap_or_default();
+                self.ending |= words.to_lowercase().contains("goodbye");
+                self.aside_asked = respond.aside;
                 ensure!(!self.asked, "asked for two responses at once");
                 let active = &self.active;
                 ensure!(active.is_none(), "asked for a response during {active:?}");
@@ -372,6 +470,7 @@ impl Observer {
             ToModel::Truncate { item, heard_ms } => {
                 let seen = self.items.entry(item_number(item)).or_default();
                 let heard = heard_ms * 8;
+                ensure!(!seen.foreign, "truncated in another session: {seen:?}");
                 ensure!(
                     heard <= seen.received,
                     "truncated beyond what was received: {seen:?}"
@@ -389,6 +488,7 @@ impl Observer {
             }
             ToModel::Delete { item } => {
                 let seen = self.items.entry(item_number(item)).or_default();
+                ensure!(!seen.foreign, "deleted in another session: {seen:?}");
                 ensure!(
                     seen.confirmed < 8,
                     "deleted, though heard in part: {seen:?}"
@@ -432,6 +532,9 @@ impl Observer {
             };
             let seen = self.items.entry(item).or_default();
             let word = word.trim_end_matches('—');
+            if self.aside_words.contains(word) {
+                continue;
+            }
             let at = self.words.get(word).copied().unwrap_or(0);
             let aloud = if interrupted {
                 at < seen.confirmed

@@ -14,14 +14,20 @@ pub(super) struct Questions {
     open: Option<(String, Duration)>,
     /// Outputs of functions that must come now.
     owed: usize,
+    /// There is no model that could be told; the next one is.
+    lost: bool,
     now: Duration,
 }
 
 impl Questions {
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
         self.now = now;
-        if let Input::Command(Command::Answer { question, .. }) = input {
-            self.closes(question);
+        match input {
+            Input::Command(Command::Answer { question, .. }) => {
+                self.closes(question);
+            }
+            Input::Model(ModelEvent::Lost { .. }) => self.lost = true,
+            _ => {}
         }
     }
 
@@ -49,6 +55,10 @@ impl Questions {
                 ensure!(self.closes(id), "{id} was not open");
             }
             Output::Model(ToModel::ToolOutput { .. }) => self.owed = self.owed.saturating_sub(1),
+            Output::TakeModel => self.lost = false,
+            Output::Model(ToModel::Tell(text)) if text.contains("ask_host has returned") => {
+                self.owed = self.owed.saturating_sub(1);
+            }
             Output::Model(ToModel::Tell(text)) => {
                 let from_host = text.contains("<instruction>") || text.contains("<answer>");
                 ensure!(
@@ -63,7 +73,10 @@ impl Questions {
 
     /// Everything that follows from what was fed has come out.
     pub(super) fn settled(&mut self) -> Result<(), String> {
-        ensure!(self.owed == 0, "an answer does not reach the model");
+        ensure!(
+            self.lost || self.owed == 0,
+            "an answer does not reach the model"
+        );
         let late = self.open.as_ref().is_some_and(|(_, by)| *by <= self.now);
         ensure!(!late, "{:?} waits too long", self.open);
         Ok(())

@@ -7,6 +7,9 @@ const SAMPLES: [usize; 8] = [1_600, 800, 4_000, 160, 1_599, 8_000, 1, 1_601];
 
 impl World<'_> {
     pub(super) fn model(&mut self, step: Step) -> Result<(), String> {
+        if !self.has_model {
+            return Ok(());
+        }
         match step {
             Step::Model(arg) => self.natural(arg),
             Step::Settle => match self.unsettled.pop_front() {
@@ -279,7 +282,10 @@ impl World<'_> {
                 at: ms(u64::MAX / u64::from(arg % 4 + 1)),
                 audio: audio_of(item, SAMPLES[usize::from(arg / 4) % SAMPLES.len()]),
             }),
-            22 if arg > 230 => self.feed(ModelEvent::Lost { why: "It is gone." }),
+            22 if arg > 230 => self.feed(ModelEvent::Lost {
+                why: "It is gone.",
+                returns: false,
+            }),
             22 if arg > 220 => self.refuse(None, ErrorKind::Fatal),
             22 => self.feed(CarrierEvent::Audio {
                 at: ms(0),

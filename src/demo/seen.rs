@@ -96,7 +96,14 @@ impl Seen {
 
     /// How often the model was asked for the disclosure.
     pub(super) fn asked_for_disclosure(&self) -> usize {
-        self.sent("response.create", "Say exactly the following")
+        let events = self.model.events.iter();
+        let asked = events.filter(|event| {
+            let own = event["response"]["instructions"].as_str();
+            event["type"] == "response.create"
+                && event["response"]["conversation"] != "none"
+                && own.is_some_and(|own| own.contains("Say exactly the following"))
+        });
+        asked.count()
     }
 
     /// The model was refused nothing, beyond a cancel that came too late.

@@ -27,6 +27,9 @@ impl Bridge {
         if self.gate.active() == Some(response) {
             return;
         }
+        if self.must_be_moment() {
+            return self.aside_started(response);
+        }
         let ours = self.gate.started(response);
         self.response = Response::default();
         let in_private = match self.draft() {
@@ -216,11 +219,6 @@ impl Bridge {
                 self.tell_model(answer);
             }
             (Some(Request::Respond), ErrorKind::Busy) => {
-                if self.gate.is_aside() {
-                    // It answers the callee, but nobody has heard how it begins.
-                    self.stale_response = self.gate.active().map(str::to_owned);
-                    self.send(ToModel::Cancel);
-                }
                 let next = self.gate.put_back();
                 self.tell_model(next);
             }

@@ -80,6 +80,11 @@ pub enum ModelEvent<'a> {
         /// The response.
         response: &'a str,
     },
+    /// A response beside the conversation has begun, as was asked for with [`Respond::aside`].
+    AsideStarted {
+        /// The response.
+        response: &'a str,
+    },
     /// Agent audio.
     Audio {
         /// The response it belongs to.

@@ -48,6 +48,8 @@ pub(super) struct Gate {
     unconfirmed: VecDeque<Turns>,
     /// The response under way at the model.
     active: Option<String>,
+    /// It stands beside the conversation.
+    aside: bool,
     /// A response was asked for and has not begun.
     asked: Option<Respond>,
     /// What was asked for when the active response began, which is taken for it. If the model then
@@ -71,6 +73,7 @@ impl Gate {
             confirmed: Turns::Ours,
             unconfirmed: VecDeque::from([Turns::Ours]),
             active: None,
+            aside: false,
             asked: None,
             presumed: None,
             queue: VecDeque::new(),
@@ -225,6 +228,7 @@ impl Gate {
     /// A response has begun. Returns whether it is one that we asked for.
     pub(super) fn started(&mut self, response: &str) -> bool {
         self.active = Some(response.to_owned());
+        self.aside = false;
         self.unanswered = false;
         self.presumed = self.asked.take();
         self.presumed.is_some()
@@ -245,7 +249,7 @@ impl Gate {
     pub(super) fn put_back(&mut self) -> Option<ToModel> {
         if let Some(respond) = self.asked.take().or_else(|| self.presumed.take()) {
             self.refusals += 1;
-            if self.refusals < REFUSALS && !respond.aside {
+            if self.refusals < REFUSALS {
                 self.queue.push_front(respond);
             }
         }
@@ -260,8 +264,13 @@ impl Gate {
 
     /// The response under way stands beside the conversation.
     pub(super) fn is_aside(&self) -> bool {
-        let ours = self.presumed.as_ref().filter(|_| self.active.is_some());
-        ours.is_some_and(|respond| respond.aside)
+        self.aside && self.active.is_some()
+    }
+
+    /// A response beside the conversation has begun: the model is busy with it, no more.
+    pub(super) fn started_aside(&mut self, response: &str) {
+        self.active = Some(response.to_owned());
+        self.aside = true;
     }
 
     /// Something that was asked for has not begun.
@@ -282,12 +291,13 @@ impl Gate {
         for respond in [begun, self.asked.take()].into_iter().flatten() {
             if respond == Respond::default() {
                 owed = true;
-            } else if !respond.aside && self.queue.len() < QUEUE {
+            } else if self.queue.len() < QUEUE {
                 self.queue.push_front(respond);
             }
         }
         self.present = false;
         self.active = None;
+        self.aside = false;
         self.confirmed = Turns::Ours;
         self.unconfirmed.clear();
         self.refusals = 0;

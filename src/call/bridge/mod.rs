@@ -374,6 +374,7 @@ impl Bridge {
             ModelEvent::CallerWords { item, text } => self.callee_words(item, text.trim()),
             ModelEvent::CallerWordsFailed { item } => self.callee_words(item, UNINTELLIGIBLE),
             ModelEvent::ResponseStarted { response } => self.response_started(response),
+            ModelEvent::AsideStarted { response } => self.aside_started(response),
             ModelEvent::Audio {
                 response,
                 item,

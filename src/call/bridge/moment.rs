@@ -2,8 +2,8 @@
 //! conversation, and kept for the moment when the model is gone and the callee waits.
 
 use super::Bridge;
-use super::event::Respond;
-use super::opening::Draft;
+use super::event::{Respond, ToModel};
+use super::opening::{Draft, Opening};
 use crate::call::audio::{Audio, SAMPLES_PER_SECOND};
 
 /// Longer than this is not what was asked for.
@@ -18,6 +18,8 @@ pub(super) struct Moment {
     /// It is being made.
     draft: Option<Draft>,
     asked: bool,
+    /// It has not begun.
+    awaited: bool,
     held: Option<(String, Vec<Audio>)>,
     played: u32,
 }
@@ -33,6 +35,7 @@ impl Moment {
 
     /// The session that was making it is gone.
     pub(super) fn forget_draft(&mut self) {
+        self.awaited = false;
         self.draft = None;
     }
 
@@ -54,13 +57,32 @@ impl Bridge {
             return;
         }
         self.moment.asked = true;
+        self.moment.awaited = true;
         self.moment.draft = Some(Draft::default());
-        let ask = self.gate.ask(Respond {
+        // The gate does not wait for it: nothing depends on this.
+        let ask = ToModel::Respond(Respond {
             instructions: Some(instructions.clone()),
             speech_only: true,
             aside: true,
         });
-        self.tell_model(ask);
+        self.send(ask);
+    }
+
+    /// Whether a response that begins must be it, although the model does not say so: nobody else is
+    /// asked to say anything before the conversation.
+    pub(super) fn must_be_moment(&self) -> bool {
+        let private = matches!(self.opening, Opening::Held(_) | Opening::Playing { .. });
+        self.moment.awaited && private && !self.gate.has_asked()
+    }
+
+    /// It is being made.
+    pub(super) fn aside_started(&mut self, response: &str) {
+        self.moment.awaited = false;
+        self.response = super::Response::default();
+        self.gate.started_aside(response);
+        if let Some(draft) = self.draft() {
+            draft.restart();
+        }
     }
 
     /// It was made; there is no second try: a call goes well without it.

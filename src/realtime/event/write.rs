@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use crate::call::bridge::event::{Recall, Request, Respond, ToModel};
 use crate::realtime::setup::Setup;
 
+/// The `metadata` of a response beside the conversation, which comes back when it begins.
+pub(super) const ASIDE: &str = "aside";
+
 /// The `event_id` of what we send. The service repeats it in the error it answers with, so that
 /// the bridge can tell a harmless refusal (a cancel that came too late) from a serious one. One
 /// name per kind is enough: what matters is what was refused, not which of them.
@@ -127,6 +130,7 @@ fn response_create(respond: &Respond) -> Value {
     }
     if respond.aside {
         response.insert("conversation".into(), json!("none"));
+        response.insert("metadata".into(), json!({"purpose": ASIDE}));
     }
     let mut event = json!({"type": "response.create", "event_id": event_id(Request::Respond)});
     if !response.is_empty() {
@@ -222,7 +226,7 @@ mod tests {
                 }),
                 json!({"type": "response.create", "event_id": "respond",
                     "response": {"instructions": "Say it", "tool_choice": "none",
-                        "conversation": "none"}}),
+                        "conversation": "none", "metadata": {"purpose": "aside"}}}),
             ),
             (
                 ToModel::Recall(Recall::Said("Hello.".into())),

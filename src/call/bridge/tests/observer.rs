@@ -71,9 +71,8 @@ pub(super) struct Observer {
     /// The call is about to end, and its goodbye may have been said.
     ending: bool,
     max_duration: Duration,
-    /// Responses beside the conversation; one was just asked for.
+    /// Responses beside the conversation.
     asides: BTreeSet<String>,
-    aside_asked: bool,
     aside_words: BTreeSet<String>,
     /// What a response beside the conversation made is being played.
     aside_played: Option<String>,
@@ -185,12 +184,14 @@ impl Observer {
             ModelEvent::ResponseStarted { response } => {
                 if self.active.as_deref() != Some(response) {
                     self.said.clear();
-                    if std::mem::take(&mut self.aside_asked) {
-                        self.asides.insert((*response).to_owned());
-                    }
                 }
                 self.active = Some((*response).to_owned());
                 self.asked = false;
+            }
+            ModelEvent::AsideStarted { response } => {
+                self.said.clear();
+                self.active = Some((*response).to_owned());
+                self.asides.insert((*response).to_owned());
             }
             ModelEvent::ResponseEnded { response, ending }
                 if self.active.as_deref() == Some(response) =>
@@ -249,7 +250,6 @@ impl Observer {
             }
             ModelEvent::Error { about, kind, .. } => {
                 if *about == Some(Request::Respond) {
-                    self.aside_asked = false;
                     self.asked = false;
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
@@ -265,7 +265,6 @@ impl Observer {
     fn session_is_gone(&mut self) {
         self.active = None;
         self.asked = false;
-        self.aside_asked = false;
         self.response_done = true;
         self.said.clear();
         for seen in self.items.values_mut() {
@@ -456,11 +455,11 @@ impl Observer {
             ToModel::Respond(respond) => {
                 let words = respond.instructions.as_deref().unwrap_or_default();
                 self.ending |= words.to_lowercase().contains("goodbye");
-                self.aside_asked = respond.aside;
+
                 ensure!(!self.asked, "asked for two responses at once");
                 let active = &self.active;
                 ensure!(active.is_none(), "asked for a response during {active:?}");
-                self.asked = true;
+                self.asked = !respond.aside;
             }
             ToModel::Cancel => {
                 let active = self.active.clone();
@@ -518,7 +517,7 @@ impl Observer {
             !interrupted || self.cut || self.over_soon(),
             "nobody interrupted: {text}"
         );
-        if !self.disclosed {
+        if !self.disclosed || self.again && text.contains(GREETING) {
             // The greeting is one, whatever items the model made it of; its words have no places.
             ensure!(
                 interrupted && text == "—" || !interrupted && self.greeting_was_heard(),

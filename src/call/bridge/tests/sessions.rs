@@ -24,7 +24,7 @@ fn with_moment() -> Stage {
         panic!("{out:?}");
     };
     assert!(ask.aside && ask.speech_only);
-    stage.at(70, ModelEvent::ResponseStarted { response: "moment" });
+    stage.at(70, ModelEvent::AsideStarted { response: "moment" });
     stage.at(80, words("m", "One moment, please."));
     assert_eq!(stage.at(90, audio("moment", "m", 8_000)), []);
     assert_eq!(stage.at(100, ended("moment")), []);

@@ -72,6 +72,14 @@ fn known() -> Vec<(&'static str, Parsed<'static>)> {
             event(ModelEvent::CallerWordsFailed { item }),
         ),
         (
+            r#"{"type":"response.created","event_id":"event_9","response":{"id":"resp_2","status":"in_progress","metadata":{"purpose":"aside"}}}"#,
+            event(ModelEvent::AsideStarted { response: "resp_2" }),
+        ),
+        (
+            r#"{"type":"response.created","response":{"id":"resp_3","metadata":{"purpose":7,"x":"y"}}}"#,
+            event(ModelEvent::ResponseStarted { response: "resp_3" }),
+        ),
+        (
             r#"{"type":"response.created","response":{"id":"resp_1","status":"in_progress","output":[],"usage":null}}"#,
             event(ModelEvent::ResponseStarted { response: "resp_1" }),
         ),

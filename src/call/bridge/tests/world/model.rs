@@ -91,6 +91,7 @@ impl World<'_> {
         } else {
             self.asked.take()
         };
+        let aside = asked.as_ref().is_some_and(|respond| respond.aside);
         let instructions = asked.and_then(|respond| respond.instructions);
         let id = format!("r{}", self.responses);
         self.responses += 1;
@@ -101,6 +102,9 @@ impl World<'_> {
             item: None,
             text: String::new(),
         });
+        if aside {
+            return self.feed(ModelEvent::AsideStarted { response: &id });
+        }
         self.feed(ModelEvent::ResponseStarted { response: &id })
     }
 
@@ -192,7 +196,14 @@ impl World<'_> {
             2 => ("ask_host", r#"{"question":"When?"}"#),
             _ => ("note", r#"{"text":"Tuesday"}"#),
         };
-        self.feed(tool(&response, name, arguments))
+        self.words += 1;
+        let call = format!("call{}", self.words);
+        self.feed(ModelEvent::ToolCall {
+            response: &response,
+            call: &call,
+            name,
+            arguments: arguments.into(),
+        })
     }
 
     pub(super) fn junk(&mut self, kind: u8, arg: u8) -> Result<(), String> {

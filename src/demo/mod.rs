@@ -156,6 +156,7 @@ async fn show_call(
         derived: ended.summary,
         snapshot,
         line,
+        sessions: sandbox.model_sessions().len(),
         model: sandbox.model_sessions().pop().unwrap_or_default(),
         greeting_wait: app.config.phone.greeting_wait,
         complaints: sandbox.complaints(),

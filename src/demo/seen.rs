@@ -22,7 +22,9 @@ pub(super) struct Seen {
     pub(super) derived: Option<String>,
     /// As the carrier saw it; none if it was never placed.
     pub(super) line: Option<sandbox::Call>,
-    /// As the model saw it.
+    /// How many sessions of the model it took.
+    pub(super) sessions: usize,
+    /// As the last of them saw it.
     pub(super) model: ModelSession,
     /// The configured wait for a "hello".
     pub(super) greeting_wait: Duration,

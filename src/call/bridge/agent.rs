@@ -87,7 +87,6 @@ impl Bridge {
             return self.hang_up(End::ModelGone(why.into()));
         }
         if let Some(asked) = self.awaiting_answer.take() {
-            self.utterance.clear();
             self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
         }
         self.send_audio(item, &audio);

@@ -141,6 +141,7 @@ impl Bridge {
                 self.hello = Hello::Speaking { since };
             }
             Opening::Playing { .. } => self.hello_pending = false,
+            Opening::Done if self.is_catching_up() => self.hello_pending = false,
             Opening::Done => self.speech_over_agent(),
         }
         if !self.callee_spoke {
@@ -249,6 +250,7 @@ impl Bridge {
     }
 
     pub(super) fn callee_turn(&mut self, item: &str) {
+        self.has_caught_up();
         let (slot, at) = match self.speech.take() {
             Some(begun) => begun,
             None => (self.slot(), self.now),
@@ -278,6 +280,10 @@ impl Bridge {
         if let Some(line) = self.words_of(item, text) {
             if let Change::Line { slot, text, .. } = &line {
                 self.memory.callee(*slot, text);
+            }
+            if self.callee_turns.is_empty() && self.awaiting_answer.is_none() {
+                // Answered, and known in words: there is nothing in it that could be lost.
+                self.utterance.clear();
             }
             self.publish(line);
         }

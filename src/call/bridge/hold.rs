@@ -55,7 +55,10 @@ impl Bridge {
             slot,
             at,
             role: Role::System,
-            text: format!("On hold: {reason}"),
+            text: match reason {
+                "" => "On hold.".to_owned(),
+                reason => format!("On hold: {reason}"),
+            },
         });
         let close = self.gate.close(Closed::Hold);
         self.tell_model(close);

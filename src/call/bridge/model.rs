@@ -23,6 +23,9 @@ const SPOKE: Duration = Duration::from_millis(250);
 /// The mean magnitude of a frame with speech in it; lines hiss below this.
 const VOICE: u32 = 600;
 
+/// A session that begins by hearing what was said before takes this long at most to notice it.
+const CATCHES_UP: Duration = Duration::from_millis(1_500);
+
 /// Sessions last an hour at most. From this age on, one is replaced when nobody speaks.
 const OLD: Duration = Duration::from_secs(55 * 60);
 
@@ -48,6 +51,8 @@ pub(super) struct Session {
     /// When the next attempt to open one is due.
     next_attempt: Option<Duration>,
     attempts: u32,
+    /// Until then, speech that the session hears may be what was said before it was there.
+    catching_up: Option<Duration>,
 }
 
 /// A session was lost.
@@ -76,6 +81,7 @@ impl Default for Session {
             offered: false,
             next_attempt: None,
             attempts: 0,
+            catching_up: None,
         }
     }
 }
@@ -167,17 +173,23 @@ impl Bridge {
     /// What the callee said and was not answered is said again to the next session. Of earlier turns
     /// the words do not come any more.
     fn keep_last_turn(&mut self) {
-        let unanswered = self.awaiting_answer.is_some();
+        // Also one whose answer has only begun, and whose words have not come.
+        let unanswered = self.awaiting_answer.is_some() || self.answer_due;
         let mut turns = std::mem::take(&mut self.callee_turns);
-        if unanswered && let Some((_, slot, at)) = turns.pop_back() {
+        let heard = !self.utterance.is_empty();
+        if unanswered
+            && heard
+            && let Some((_, slot, at)) = turns.pop_back()
+        {
             self.speech.get_or_insert((slot, at));
         }
         for (_, slot, at) in turns {
             self.callee_line(slot, at, super::UNINTELLIGIBLE);
         }
-        if unanswered || self.speech.is_some() {
+        if self.speech.is_some() {
             self.early = std::mem::take(&mut self.utterance);
         }
+        self.utterance.clear();
         self.early_samples = self.early.iter().map(super::Audio::samples).sum();
     }
 
@@ -225,6 +237,9 @@ impl Bridge {
         for item in self.memory.replay(self.ledger.saying()) {
             self.send(item);
         }
+        if !self.early.is_empty() {
+            self.session.catching_up = Some(self.now + CATCHES_UP);
+        }
         for audio in std::mem::take(&mut self.early) {
             self.send(ToModel::Audio(audio));
         }
@@ -242,6 +257,18 @@ impl Bridge {
                 self.tell_model(next);
             }
         }
+    }
+
+    /// What the session hears may be over since long, so that it interrupts nobody.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.session
+            .catching_up
+            .is_some_and(|until| self.now < until)
+    }
+
+    /// It has heard a turn to its end: the next one is said now.
+    pub(super) fn has_caught_up(&mut self) {
+        self.session.catching_up = None;
     }
 
     /// Nobody speaks, and nobody is about to: a session may be replaced without anybody noticing.

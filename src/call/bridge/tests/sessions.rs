@@ -180,7 +180,7 @@ fn a_question_without_an_answer_is_heard_again_and_answered_once() {
     stage.at(2_900, ModelEvent::Committed { item: "q" });
     stage.at(3_000, GONE);
     let back = stage.at(3_300, ModelEvent::Offered);
-    assert_eq!(to_listen(&back), 20 * 160);
+    assert_eq!(to_listen(&back), 20 * 160, "{back:?}");
     assert_eq!(recalled(&back), [&said(GREETING)]);
     // The new session finds the turn in it before it takes over answering.
     stage.at(3_310, ModelEvent::SpeechStarted);
@@ -211,6 +211,38 @@ fn an_answer_that_broke_off_is_taken_up_and_what_was_sent_of_it_is_heard() {
     assert_eq!(asked(&stage.at(3_500, ModelEvent::Configured)), 1);
     let out = stage.at(4_100, CarrierEvent::Played(last_mark(&sent)));
     assert_eq!(lines(&out), [(2, Role::Agent, "It is about")]);
+}
+
+#[test]
+fn a_question_whose_answer_broke_off_before_its_words_came_is_heard_again() {
+    let mut stage = Stage::open();
+    stage.at(2_500, ModelEvent::SpeechStarted);
+    for index in 0..20 {
+        stage.at(2_500 + 20 * index, frame(20 * index, 0x90));
+    }
+    stage.at(2_900, ModelEvent::SpeechStopped);
+    stage.at(2_900, ModelEvent::Committed { item: "q" });
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_020, audio("r", "a", 8_000));
+    let lost = stage.at(3_100, GONE);
+    assert_eq!(lines(&lost), [], "its words may still come");
+    let back = stage.at(3_300, ModelEvent::Offered);
+    assert_eq!(to_listen(&back), 20 * 160);
+    let out = stage.at(3_310, ModelEvent::SpeechStarted);
+    assert!(
+        !out.contains(&Output::Carrier(ToCarrier::Clear)),
+        "it was said before"
+    );
+    stage.at(3_310, ModelEvent::SpeechStopped);
+    stage.at(3_310, ModelEvent::Committed { item: "q2" });
+    let out = stage.at(3_320, ModelEvent::SpeechStarted);
+    assert!(
+        out.contains(&Output::Carrier(ToCarrier::Clear)),
+        "this is said now"
+    );
+    let text = "What is it about?".into();
+    let out = stage.at(3_400, ModelEvent::CallerWords { item: "q2", text });
+    assert_eq!(lines(&out), [(1, Role::Caller, "What is it about?")]);
 }
 
 #[test]

@@ -36,6 +36,10 @@ pub(super) enum Closed {
 
 /// See the module.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one session"
+)]
 pub(super) struct Gate {
     closed: Vec<Closed>,
     /// There is a session.

@@ -57,6 +57,10 @@ pub(super) struct Session {
 
 /// A session was lost.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one loss"
+)]
 struct Loss {
     since: Duration,
     why: String,
@@ -110,7 +114,7 @@ impl Bridge {
         }
         let goodbye_said = self.ending.is_some() && self.agent_spoke_last && !self.gate.is_asking();
         let worked = self.session.since.is_some();
-        if !goodbye_said && !(returns && worked) {
+        if !(goodbye_said || returns && worked) {
             return self.hang_up(End::ModelGone(why.to_owned()));
         }
         self.forget_session();
@@ -312,7 +316,7 @@ impl Bridge {
             since + OLD
         } else {
             // A little earlier, so that it is open in time.
-            since + TOO_OLD - AGAIN
+            (since + TOO_OLD).saturating_sub(AGAIN)
         };
         Some(due)
     }

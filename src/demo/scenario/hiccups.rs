@@ -118,7 +118,7 @@ pub(super) const ALL: &[Scenario] = &[
                 sessions: 1,
                 then: Reconnect::Accepted,
             };
-            losing(loss, then_agrees_to(asks(), "Would that be possible?"))
+            losing(loss, then_agrees_to(asks(), "in the morning."))
         },
         also: |seen, checks| {
             checks.same("sessions of the model", seen.sessions, 2);

@@ -179,6 +179,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_event_is_written_as_the_reference_has_it() {
         let turn_detection = |by_the_model: bool| {
             json!({"type": "session.update", "event_id": "turns", "session": {

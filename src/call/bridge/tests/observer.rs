@@ -25,6 +25,10 @@ pub(super) use ensure;
 
 /// What was seen of an item of the agent.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one item"
+)]
 struct Seen {
     response: String,
     received: u64,

@@ -155,7 +155,7 @@ fn what_is_lost_beyond_ten_seconds_is_told() {
         !out.iter()
             .any(|output| matches!(output, Output::Publish(_)))
     );
-    let long = Audio::from_samples(&[0x90; 24_000]);
+    let long = Audio::from_samples(&vec![0x90; 24_000]);
     let out = stage.at(
         10_900,
         CarrierEvent::Audio {

@@ -394,7 +394,6 @@ impl<'t> World<'t> {
                 let (why, returns) = ("It is gone.", kind > 20);
                 self.feed(ModelEvent::Lost { why, returns })
             }
-            Step::LosesModel(_) => Ok(()),
             Step::OpensModel(kind) if self.opening => {
                 self.opening = false;
                 let why = "It does not answer.";
@@ -407,7 +406,7 @@ impl<'t> World<'t> {
                     _ => self.feed(ModelEvent::Offered),
                 }
             }
-            Step::OpensModel(_) => Ok(()),
+            Step::LosesModel(_) | Step::OpensModel(_) => Ok(()),
             Step::Answered(kind) => {
                 let who = match kind {
                     0..=50 => AnsweredBy::Person,

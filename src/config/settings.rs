@@ -167,7 +167,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "OPENAGENT_PHONE_ASK_HOST_SECONDS",
         "60",
-        "longest wait for the answer to a pending question, in seconds (not in this version yet)",
+        "longest wait for the answer to a pending question, in seconds",
     ),
     plain(
         "OPENAGENT_PHONE_HOLD_SECONDS",

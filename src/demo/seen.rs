@@ -96,6 +96,12 @@ impl Seen {
             .count()
     }
 
+    /// Where the first of them stands among all that the model was sent.
+    pub(super) fn first(&self, kind: &str, words: &str) -> Option<usize> {
+        let mut events = self.model.events.iter();
+        events.position(|event| event["type"] == kind && event.to_string().contains(words))
+    }
+
     /// How often the model was asked for the disclosure.
     pub(super) fn asked_for_disclosure(&self) -> usize {
         let events = self.model.events.iter();

@@ -2,12 +2,15 @@
 //!
 //! - [`status`]: the tool that is always there.
 //! - [`sms`], [`calls`]: the tools of a Twilio account, one file a family.
+//! - [`steer`]: taking part in a live call; [`confirm`]: asking the user before one is placed.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
+mod confirm;
 pub mod sms;
 pub mod status;
 pub mod stdio;
+pub mod steer;
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -36,8 +39,8 @@ const INSTRUCTIONS: &str = "\
 Messaging and phone calls on the user's behalf. `status` tells which channels are set up, and how to enable the others.
 
 A phone call is held by another AI on the line; you brief it and follow it:
-1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It cannot ask you later. It returns at once with a call_id and a revision.
-2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. wake_on: \"final\" waits for the end alone.
+1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It returns at once with a call_id and a revision.
+2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. If there is a pending_question, the agent on the line waits for you: answer it at once with phone_call_answer. phone_call_instruct tells the agent something new. wake_on: \"final\" waits for the end alone.
 3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned.
 
 Rules that are enforced and cannot be argued with: the agent says at once that it is an AI and for whom it calls; only numbers that the user's configuration allows are called or written to; calls have a maximum duration, and each day has its limits. When a tool refuses, tell the user the reason; do not try to get around it. Never place a call or send a message that the user has not asked for, and give a new idempotency_key to each new request so that a retry cannot act twice.";
@@ -47,6 +50,7 @@ Rules that are enforced and cannot be argued with: the agent says at once that i
 pub struct Server {
     app: Arc<App>,
     tools: ToolRouter<Self>,
+    confirmations: Arc<confirm::Confirmations>,
 }
 
 impl Server {
@@ -58,8 +62,13 @@ impl Server {
         }
         if app.board.is_some() {
             tools += Self::call_tools();
+            tools += Self::steering_tools();
         }
-        Self { app, tools }
+        Self {
+            app,
+            tools,
+            confirmations: Arc::default(),
+        }
     }
 
     /// The tools by name, as a host lists them.

@@ -8,6 +8,7 @@ mod nobody_is_reached;
 #[path = "../support/mod.rs"]
 mod support;
 mod the_host_hangs_up;
+mod the_host_steers;
 mod the_model_fails;
 mod the_same_key;
 mod time_is_up;

@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod calls;
+mod confirm;
 mod gating;
 mod handshake;
 mod schemas;
 mod sms;
+mod steer;
 #[path = "../support_mcp/mod.rs"]
 mod support_mcp;
 mod waiting;
 
-use openagent_messaging::sandbox::{Call, Options};
+use openagent_messaging::sandbox::{Call, Options, Sandbox};
 use serde_json::{Value, json};
 
 use support_mcp::{BRIEF, EVERY_TOOL, NOBODY, Server, Setup, calling, free_port, hurried, sandbox};

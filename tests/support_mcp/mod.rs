@@ -31,8 +31,10 @@ pub const NOBODY: &str = "+14155550002";
 /// Says hello, listens to the greeting, hangs up.
 pub const BRIEF: &str = "+14155550004";
 
-pub const EVERY_TOOL: [&str; 7] = [
+pub const EVERY_TOOL: [&str; 9] = [
+    "phone_call_answer",
     "phone_call_hangup",
+    "phone_call_instruct",
     "phone_call_place",
     "phone_call_status",
     "sms_send",

@@ -8,8 +8,9 @@ use super::event::{Recall, ToModel};
 /// Things that are remembered; the oldest go.
 const THINGS: usize = 512;
 
-/// Of one thing, in bytes.
-const LONGEST: usize = 2_000;
+/// Of one thing, in bytes: more than the longest message of the host has with its fence, whose end must
+/// not be lost.
+const LONGEST: usize = 8_000;
 
 /// Of all that is told to a new session, in bytes; the newest count.
 const TOLD: usize = 64 * 1_024;
@@ -221,7 +222,7 @@ mod tests {
     fn it_is_bounded_and_the_newest_stays() {
         let mut memory = Memory::default();
         for slot in 0..2_000 {
-            memory.agent(slot, &"è".repeat(3_000));
+            memory.agent(slot, &"è".repeat(5_000));
         }
         assert_eq!(memory.things.len(), THINGS);
         let replayed = memory.replay(vec![(2_000, "last".into())]);

@@ -8,7 +8,7 @@ mod attach;
 mod place;
 mod report;
 
-pub use self::place::{Order, PlaceError};
+pub use self::place::{Order, PlaceError, Unconfirmed};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};

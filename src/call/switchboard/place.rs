@@ -15,6 +15,7 @@ use crate::call::drive::Driver;
 use crate::call::language::Language;
 use crate::call::record::{Brief, Lines};
 use crate::call::session::{Dial, Session};
+use crate::config::Confirm;
 use crate::config::MachineDetection;
 use crate::idempotency::{Begun, KeyReused};
 use crate::phone::E164;
@@ -61,10 +62,15 @@ pub struct Order {
 
 impl Order {
     /// Stands for all that makes two orders the same.
-    fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         format!("{} {self:?}", self.to.as_str())
     }
 }
+
+/// The user has not confirmed a call that they must confirm; why, for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Nobody was called: {0}")]
+pub struct Unconfirmed(pub String);
 
 /// Why a call was not placed. The text is for the agent.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +87,9 @@ pub enum PlaceError {
     /// Something that calls need is not there.
     #[error("Calls are not possible now: {}. Tell the user; the other messaging tools are not affected.", .0.join("; "))]
     NotReady(Vec<String>),
+    /// The user must confirm the call, and has not.
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
     /// The model does not take the call.
     #[error("Nobody was called, because the voice model is not available: {0}")]
     Model(String),
@@ -128,6 +137,24 @@ impl Switchboard {
     /// [`PlaceError`]; unless it is [`PlaceError::Unknown`], nothing was dialled and nothing is
     /// held of any limit.
     pub async fn place(self: &Arc<Self>, order: Order) -> Result<Arc<Session>, PlaceError> {
+        self.place_if(order, async {
+            let why = "OPENAGENT_PHONE_CONFIRM=always demands a confirmation, and there is nobody to ask.";
+            Err(Unconfirmed(why.to_owned()))
+        })
+        .await
+    }
+
+    /// The same; where the user must confirm each call, `confirmed` asks them. They are asked after
+    /// the cheap checks, and not about a repeated request.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`place`](Self::place).
+    pub async fn place_if(
+        self: &Arc<Self>,
+        order: Order,
+        confirmed: impl Future<Output = Result<(), Unconfirmed>> + Send,
+    ) -> Result<Arc<Session>, PlaceError> {
         let ticket = match &order.idempotency_key {
             None => None,
             Some(key) => match self.keys.begin(key, &order.fingerprint()).await? {
@@ -135,6 +162,10 @@ impl Switchboard {
                 Begun::First(ticket) => Some(ticket),
             },
         };
+        if self.config.phone.confirm == Confirm::Always {
+            self.would_dial(&order)?;
+            confirmed.await?;
+        }
         // In a task of its own: a request that is cancelled half way must neither leave a call
         // behind that nobody knows of, nor release its key.
         let board = Arc::clone(self);
@@ -151,6 +182,20 @@ impl Switchboard {
             result
         });
         dialling.await.unwrap_or(Err(PlaceError::Internal))
+    }
+
+    /// Whether there is any point in asking the user: nothing is held or counted by this.
+    fn would_dial(&self, order: &Order) -> Result<(), PlaceError> {
+        self.destinations.check(&order.to)?;
+        if let Err(missing) = &self.line {
+            return Err(PlaceError::NotReady(missing.clone()));
+        }
+        let cap = self.config.phone.max_duration;
+        let wanted = order.max_duration.map_or(cap, |asked| asked.min(cap));
+        let probe = self.budget.reserve_call(&order.to, wanted, Utc::now())?;
+        self.budget.settle(&probe, Duration::ZERO);
+        self.budget.uncount_call(&probe);
+        Ok(())
     }
 
     async fn dial(self: &Arc<Self>, order: &Order) -> Result<Arc<Session>, PlaceError> {

@@ -3,6 +3,7 @@
 
 mod endings;
 mod hiccups;
+mod host;
 mod openings;
 mod turns;
 
@@ -45,6 +46,14 @@ pub(super) enum Host {
     Waits,
     /// Hangs up when the callee has heard these words.
     HangsUpAfter(&'static str),
+    /// Answers each question of the agent at once.
+    Answers(&'static str),
+    /// Answers when the agent has given up waiting and said so in the first words.
+    AnswersAfter(&'static str, &'static str),
+    /// Tells the agent this while the phone still rings.
+    InstructsAtOnce(&'static str),
+    /// Once the callee has heard the first to its end, tells the agent the second.
+    InstructsAfter(&'static str, &'static str),
 }
 
 impl Scenario {
@@ -90,8 +99,8 @@ impl Scenario {
 
 /// All of them, in the order of a call.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    let all = openings::ALL.iter().chain(turns::ALL);
-    all.chain(hiccups::ALL).chain(endings::ALL)
+    let middle = turns::ALL.iter().chain(host::ALL).chain(hiccups::ALL);
+    openings::ALL.iter().chain(middle).chain(endings::ALL)
 }
 
 /// The one with this name.

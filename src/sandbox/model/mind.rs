@@ -90,6 +90,8 @@ const NOTED: &str = "Thank you, I have noted that:";
 pub(crate) struct Mind {
     stage: Stage,
     answer: Option<String>,
+    /// What it was told to say and has not said.
+    instruction: Option<String>,
     /// What the callee said, latest last.
     heard: Vec<String>,
 }
@@ -131,27 +133,41 @@ impl Mind {
             let report = json!({"summary": summary, "outcome": outcome});
             return vec![Part::Text(report.to_string())];
         }
+        for news in news {
+            if let News::Told(text) = news
+                && let Some(instruction) = tagged("instruction", text)
+            {
+                self.instruction = Some(instruction.to_owned());
+            }
+        }
         if let Some(parts) = ask.own.and_then(|own| follow(own, ask)) {
             return parts;
         }
         let mut parts = match news.last() {
+            Some(News::Told(text)) if tagged("instruction", text).is_some() => Vec::new(),
             Some(News::Told(text)) => told(text, ask),
             Some(News::Returned { tool, output }) => self.returned(tool, output, ask),
             Some(News::Heard(text)) => self.listen(text, ask),
             None => self.go_on(ask),
         };
-        // What it was told before that is not forgotten.
-        let earlier = news.split_last().map_or(news, |(_, earlier)| earlier);
-        let instruction = earlier.iter().find_map(|news| match news {
-            News::Told(text) => tagged("instruction", text),
-            _ => None,
-        });
-        if let Some(instruction) = instruction
-            && let Some(Part::Say(words)) = parts.iter_mut().rfind(|p| matches!(p, Part::Say(_)))
-        {
-            *words = format!("{words} {MORE} {instruction}");
-        }
+        self.carry_out(&mut parts);
         parts
+    }
+
+    /// Adds what it was told to say, if it says anything or has nothing else to say.
+    fn carry_out(&mut self, parts: &mut Vec<Part>) {
+        let Some(instruction) = self.instruction.take() else {
+            return;
+        };
+        let more = format!("{MORE} {instruction}");
+        if parts.is_empty() {
+            *parts = say(more);
+            return;
+        }
+        match parts.iter_mut().rfind(|part| matches!(part, Part::Say(_))) {
+            Some(Part::Say(words)) => *words = format!("{words} {more}"),
+            _ => self.instruction = Some(instruction),
+        }
     }
 
     fn returned(&mut self, tool: &str, output: &str, ask: &Ask<'_>) -> Vec<Part> {
@@ -285,10 +301,7 @@ fn told(text: &str, ask: &Ask<'_>) -> Vec<Part> {
     if let Some(answer) = tagged("answer", text) {
         return say(format!("{ASKED} {answer}"));
     }
-    match tagged("instruction", text) {
-        Some(instruction) => say(format!("{MORE} {instruction}")),
-        None => follow(text, ask).unwrap_or_else(|| say(format!("{MORE} {text}"))),
-    }
+    follow(text, ask).unwrap_or_else(|| say(format!("{MORE} {text}")))
 }
 
 /// What is said when the host's answer has come, or has not.

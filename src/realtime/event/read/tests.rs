@@ -313,7 +313,6 @@ fn some_errors_end_the_session() {
         "invalid_api_key",
         "insufficient_quota",
         "invalid_model",
-        "session_expired",
         "beta_api_shape_disabled",
         "missing_model",
     ] {
@@ -324,10 +323,20 @@ fn some_errors_end_the_session() {
         "conversation_already_has_active_response",
         "unknown_parameter",
         "invalid_event",
+        "session_expired",
         "",
     ] {
         assert!(!is_fatal(code), "{code}");
     }
+}
+
+#[test]
+fn an_expired_session_can_be_had_again() {
+    let expired = bytes(r#"{"type":"error","error":{"code":"session_expired","message":"over"}}"#);
+    let Ok(Parsed::Event(ModelEvent::Error { kind, .. })) = parse(&expired) else {
+        panic!("no error");
+    };
+    assert_eq!(kind, ErrorKind::Expired);
 }
 
 #[test]

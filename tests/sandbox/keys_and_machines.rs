@@ -144,6 +144,7 @@ async fn keys_reach_the_menu_and_the_conversation_goes_on_on_a_new_stream() {
     // The old socket is told, and closed.
     first.until("stop").await;
     assert!(first.next().await.is_none());
+    assert!(first.was_closed);
     let mut second = product.media().await;
     assert_ne!(first.sid, second.sid);
     let began = sandbox.call(&sid).unwrap().said_audio.len();
@@ -245,6 +246,7 @@ async fn a_line_that_breaks_comes_back_by_the_redirect() {
     while let Some(frame) = first.next().await {
         assert_ne!(frame["event"], "stop");
     }
+    assert!(!first.was_closed);
     assert_eq!(Decoder::default().feed(&first.audio), "On Tuesday I");
     let mut second = product.media().await;
     assert_ne!(first.sid, second.sid);

@@ -113,6 +113,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/twiml/{call_id}", post(answer_twiml))
         .route("/status/{call_id}", post(status))
+        .route("/amd/{call_id}", post(answered_by))
         .route("/media", get(media))
         .route("/healthz", get(async || HEALTHY))
         .with_state(Arc::clone(&shared));
@@ -219,6 +220,16 @@ enum Refusal {
     Orphan,
 }
 
+impl Refusal {
+    /// The answer to a report.
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Status(status) => status,
+            Self::Orphan => StatusCode::NO_CONTENT,
+        }
+    }
+}
+
 impl From<StatusCode> for Refusal {
     fn from(status: StatusCode) -> Self {
         Self::Status(status)
@@ -280,8 +291,22 @@ async fn status(
                 .on_status(&webhook.session, sid, status, sequence, seconds);
             StatusCode::NO_CONTENT
         }
-        Err(Refusal::Orphan) => StatusCode::NO_CONTENT,
-        Err(Refusal::Status(status)) => status,
+        Err(refusal) => refusal.status(),
+    }
+}
+
+async fn answered_by(
+    State(shared): State<Arc<Shared>>,
+    Path(call_id): Path<String>,
+    request: Request,
+) -> StatusCode {
+    match Webhook::read(&shared, &call_id, request).await {
+        Ok(webhook) => {
+            let (sid, who) = (webhook.param("CallSid"), webhook.param("AnsweredBy"));
+            shared.board.on_answered_by(&webhook.session, sid, who);
+            StatusCode::NO_CONTENT
+        }
+        Err(refusal) => refusal.status(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The driver: one task a call, which connects the bridge to its sockets, its timers and its record.
 //! It decides nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,16 @@ use tokio_tungstenite::tungstenite;
 
 use super::bridge::Bridge;
 use super::bridge::event::{
-    CarrierEvent, Change, Command, End, ErrorKind, Input, ModelEvent, Output, ToCarrier, ToModel,
+    AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent,
+    Output, ToCarrier, ToModel,
 };
 use super::session::{Orders, Session};
+use super::switchboard::Switchboard;
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
+use crate::realtime::reopen::{NotReopened, closed};
 use crate::realtime::setup::Setup;
-use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket};
+use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket, is_worth_reopening};
 use crate::socket::Socket;
 use crate::twilio::frame::{self as carrier_wire, Frame};
 
@@ -56,9 +60,18 @@ pub struct CarrierStream {
 pub(super) enum Order {
     /// The carrier has connected a stream.
     Attach(Box<CarrierStream>),
+    /// The carrier knows who answered the phone.
+    Answered(AnsweredBy),
+    /// The host answers a question of the model.
+    Answer { question: String, text: String },
+    /// The host instructs the model.
+    Instruct(String),
     /// End the call.
     End(End),
 }
+
+/// Something that takes its time beside the conversation.
+type UnderWay<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// See the module.
 pub(super) struct Driver {
@@ -70,6 +83,12 @@ pub(super) struct Driver {
     ready: Option<oneshot::Sender<Result<(), String>>>,
     carrier: Option<CarrierStream>,
     model: Option<ModelSocket>,
+    /// Another session of the model is being opened.
+    opening: Option<UnderWay<Result<ModelSocket, NotReopened>>>,
+    /// It is open, and the conversation may move to it.
+    offered: Option<ModelSocket>,
+    /// The carrier is being asked to press keys.
+    pressing: Option<UnderWay<KeysAnswer>>,
     /// What the bridge wants to tell the model before there is a socket.
     unsent: Vec<ToModel>,
     began: Instant,
@@ -97,6 +116,9 @@ impl Driver {
             ready: Some(ready),
             carrier: None,
             model: None,
+            opening: None,
+            offered: None,
+            pressing: None,
             unsent: Vec::new(),
             began: Instant::now(),
             began_at: Utc::now(),
@@ -107,13 +129,10 @@ impl Driver {
         }
     }
 
-    /// Runs the call until the bridge wants the line hung up, and says why. `connect` opens the
-    /// model's socket.
-    pub(super) async fn run(
-        &mut self,
-        connect: impl Future<Output = Result<ModelSocket, ConnectError>>,
-    ) -> End {
-        let connect = tokio::time::timeout(CONNECT, connect);
+    /// Runs the call until the bridge wants the line hung up, and says why. `board` opens the
+    /// model's socket and has the carrier press keys.
+    pub(super) async fn run(&mut self, board: &Arc<Switchboard>) -> End {
+        let connect = tokio::time::timeout(CONNECT, board.connect_model());
         tokio::pin!(connect);
         let mut connecting = true;
         let mut deadline = self.began + Duration::from_secs(86_400);
@@ -124,7 +143,7 @@ impl Driver {
         let mut carrier_pulse = tokio::time::interval_at(self.began + CARRIER_PULSE, CARRIER_PULSE);
         carrier_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Some(end) = self.drain() {
+            if let Some(end) = self.drain(board) {
                 let why = end
                     .error()
                     .unwrap_or("the call was ended before it was placed");
@@ -147,6 +166,10 @@ impl Driver {
                 }
                 message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
                 message = recv_model(&mut self.model) => self.model_message(message),
+                answer = finished(&mut self.pressing) => {
+                    self.input(Input::Command(Command::Keys(answer)));
+                }
+                opened = finished(&mut self.opening) => self.opened(opened),
                 () = &mut timer, if due => self.input(Input::Tick),
                 _ = carrier_pulse.tick() => {
                     if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
@@ -156,7 +179,7 @@ impl Driver {
                 }
                 _ = model_pulse.tick() => {
                     if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
-                        self.lost("The voice model fell silent: nothing came from it for half a minute.");
+                        self.lost("The voice model fell silent: nothing came from it for half a minute.", true);
                     }
                 }
             }
@@ -235,9 +258,11 @@ impl Driver {
         self.bridge.handle(self.began.elapsed(), input);
     }
 
-    fn lost(&mut self, why: &str) {
+    /// The model's socket is gone; with `returns`, another one would work.
+    fn lost(&mut self, why: &str, returns: bool) {
         self.model = None;
-        self.input(Input::Model(ModelEvent::Lost { why }));
+        tracing::warn!(why, returns, "the voice model is lost");
+        self.input(Input::Model(ModelEvent::Lost { why, returns }));
     }
 
     fn carrier_gone(&mut self) {
@@ -259,6 +284,14 @@ impl Driver {
                 self.carrier_heard = true;
                 self.input(Input::Carrier(CarrierEvent::Attached));
             }
+            Some(Order::Answered(who)) => {
+                tracing::debug!(?who, "who answered");
+                self.input(Input::Command(Command::Answered(who)));
+            }
+            Some(Order::Answer { question, text }) => {
+                self.input(Input::Command(Command::Answer { question, text }));
+            }
+            Some(Order::Instruct(text)) => self.input(Input::Command(Command::Instruct(text))),
             Some(Order::End(end)) => self.input(Input::Command(Command::End(end))),
             // The session outlives its driver; if it does not, nobody is left to talk for.
             None => self.input(Input::Command(Command::End(End::Shutdown))),
@@ -274,7 +307,21 @@ impl Driver {
                     self.send_to_model(&message);
                 }
             }
-            Err(error) => self.lost(&error.to_string()),
+            Err(error) => self.lost(&error.to_string(), error.may_pass()),
+        }
+    }
+
+    fn opened(&mut self, opened: Result<ModelSocket, NotReopened>) {
+        match opened {
+            Ok(socket) => {
+                self.offered = Some(socket);
+                self.input(Input::Model(ModelEvent::Offered));
+            }
+            Err(NotReopened { why, returns }) => {
+                tracing::warn!(why, returns, "no other session of the model");
+                let why = &why;
+                self.input(Input::Model(ModelEvent::NotOpened { why, returns }));
+            }
         }
     }
 
@@ -310,20 +357,17 @@ impl Driver {
         match message {
             Some(Ok(ModelMessage::Text(text))) => self.model_text(&Bytes::from(text)),
             Some(Ok(ModelMessage::Binary(_))) => self.count_malformed("model", &"a binary frame"),
-            Some(Ok(ModelMessage::Close(Some(frame)))) => {
-                self.lost(&format!(
-                    "The voice model closed the connection ({}: {}).",
-                    u16::from(frame.code),
-                    frame.reason
-                ));
+            Some(Ok(ModelMessage::Close(frame))) => {
+                let code = frame.as_ref().map(|frame| u16::from(frame.code));
+                let why = closed(code, frame.as_ref().map_or("", |frame| &frame.reason));
+                self.lost(&why, is_worth_reopening(code));
             }
-            Some(Ok(ModelMessage::Close(None))) | None => {
-                self.lost("The voice model closed the connection.");
-            }
+            None => self.lost(&closed(None, ""), true),
             Some(Ok(_)) => {}
-            Some(Err(error)) => self.lost(&format!(
-                "The connection to the voice model broke: {error}."
-            )),
+            Some(Err(error)) => {
+                let why = format!("The connection to the voice model broke: {error}.");
+                self.lost(&why, true);
+            }
         }
     }
 
@@ -368,11 +412,25 @@ impl Driver {
     }
 
     /// Carries out what the bridge wants; returns why the call is over, once it is.
-    fn drain(&mut self) -> Option<End> {
+    fn drain(&mut self, board: &Arc<Switchboard>) -> Option<End> {
         while let Some(output) = self.bridge.poll() {
             match output {
                 Output::Carrier(to) => self.send_to_carrier(&to),
                 Output::Model(to) => self.send_to_model(&to),
+                Output::OpenModel => {
+                    let (board, setup) = (Arc::clone(board), self.setup.clone());
+                    self.opening = Some(Box::pin(async move { board.reopen_model(&setup).await }));
+                }
+                Output::TakeModel => {
+                    tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
+                    self.model = self.offered.take();
+                    self.model_heard = true;
+                }
+                Output::PressKeys(digits) => {
+                    let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
+                    let request = async move { board.press_keys(&session, &digits).await };
+                    self.pressing = Some(Box::pin(request));
+                }
                 Output::Publish(change) => self.publish(change),
                 Output::HangUp(end) => return Some(end),
             }
@@ -406,7 +464,10 @@ impl Driver {
             if self.unsent.len() < UNSENT {
                 self.unsent.push(to.clone());
             } else {
-                self.lost("The voice model was not connected when the conversation needed it.");
+                self.lost(
+                    "The voice model was not connected when the conversation needed it.",
+                    false,
+                );
             }
             return;
         };
@@ -417,11 +478,12 @@ impl Driver {
         match socket.send(ModelMessage::Text(text)) {
             Ok(()) => {}
             Err(tungstenite::Error::WriteBufferFull(_)) => {
-                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.");
+                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.", true);
             }
-            Err(error) => self.lost(&format!(
-                "The connection to the voice model broke: {error}."
-            )),
+            Err(error) => {
+                let why = format!("The connection to the voice model broke: {error}.");
+                self.lost(&why, true);
+            }
         }
     }
 
@@ -436,6 +498,8 @@ impl Driver {
             Change::Line { slot, .. } => tracing::debug!(slot, "transcript line"),
             Change::Note(_) => tracing::debug!("note"),
             Change::Verdict { outcome, .. } => tracing::debug!(?outcome, "the model ends the call"),
+            Change::Asked { id, .. } => tracing::debug!(id, "the model asks the host"),
+            Change::NotAnswered { id } => tracing::debug!(id, "the host did not answer"),
             Change::CalleeSpoke => {}
             Change::VerdictWithdrawn => tracing::debug!("the callee keeps the line"),
             Change::EarlyAudioDropped(lost) => {
@@ -446,6 +510,18 @@ impl Driver {
             }
         }
         self.session.call.apply(change, self.began_at, Utc::now());
+    }
+}
+
+/// Waits for ever while nothing is under way.
+async fn finished<T>(under_way: &mut Option<UnderWay<T>>) -> T {
+    match under_way {
+        Some(work) => {
+            let result = work.await;
+            *under_way = None;
+            result
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`session`]: what webhooks and tools hold of a call; [`registry`] keeps them all, [`token`]
 //!   lets their media streams in.
 //! - [`record`]: how a call stands, as [`snapshot`] shows it; the transcript is kept in order here.
+//! - [`host`]: what the agent that placed the call may do to it while it goes on.
 //! - [`bridge`]: the conversation between carrier and model, a pure state machine; [`drive`]
 //!   connects it to sockets and timers, [`audio`] is what flows through it.
 //! - [`disclosure`], [`language`], [`tool`]: what is said first, in which language, and what the
@@ -13,6 +14,7 @@ pub mod audio;
 pub mod bridge;
 pub mod disclosure;
 pub mod drive;
+pub mod host;
 pub mod journal;
 pub mod language;
 pub mod record;

@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::bridge::event::{Change, End};
+use super::host::{HostError, Questions};
 use super::journal::Changes;
 use super::language::Language;
-use super::snapshot::{Direction, Latency, Line, Outcome, Role, Snapshot, Status};
+use super::snapshot::{Direction, Latency, Line, Outcome, PendingQuestion, Role, Snapshot, Status};
 use super::transcript::Transcript;
 use crate::phone::E164;
 use crate::realtime::event::Usage;
@@ -72,6 +73,7 @@ struct State {
     sequence: Option<u64>,
     transcript: Transcript,
     notes: Vec<String>,
+    questions: Questions,
     verdict: Option<(String, Outcome)>,
     /// Summary and outcome are the model's own.
     judged: bool,
@@ -115,6 +117,7 @@ impl Call {
             sequence: None,
             transcript: Transcript::default(),
             notes: Vec::new(),
+            questions: Questions::default(),
             verdict: None,
             judged: false,
             model_gone: false,
@@ -269,6 +272,7 @@ impl Call {
         if state.status.is_final() && !late_words {
             return;
         }
+        let mut attention = false;
         let visible = match change {
             Change::Line {
                 slot,
@@ -286,6 +290,15 @@ impl Call {
                     state.notes.push(note);
                 }
                 room
+            }
+            Change::Asked { id, text } => {
+                state.questions.ask(id, text, now);
+                attention = true;
+                true
+            }
+            Change::NotAnswered { id } => {
+                attention = state.questions.expire(&id);
+                attention
             }
             Change::Verdict { summary, outcome } => {
                 state.verdict = Some((summary, outcome));
@@ -316,8 +329,43 @@ impl Call {
             Change::EarlyAudioDropped(_) | Change::GapFilled(_) => false,
         };
         if visible {
+            self.changed(&state, attention);
+        }
+    }
+
+    /// The host answers a question of the agent on the line; `deliver` brings it there.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why the answer is not wanted.
+    pub fn answer(
+        &self,
+        question: &str,
+        text: &str,
+        deliver: impl FnOnce() -> bool,
+    ) -> Result<(), HostError> {
+        let mut state = self.live()?;
+        if state.questions.answer(question, text, deliver)? {
             self.changed(&state, false);
         }
+        Ok(())
+    }
+
+    /// The host instructs the agent on the line; `deliver` brings it there.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why it is not heard.
+    pub fn instruct(&self, deliver: impl FnOnce() -> bool) -> Result<(), HostError> {
+        self.live()?.questions.instruct(deliver)
+    }
+
+    fn live(&self) -> Result<MutexGuard<'_, State>, HostError> {
+        let state = self.state();
+        if state.status.is_final() {
+            return Err(HostError::Over);
+        }
+        Ok(state)
     }
 
     /// Ends the call, unless it has ended: the first reason wins. Outcome and summary are set in the
@@ -404,6 +452,7 @@ impl Call {
 
     fn show(&self, state: &State, transcript: Vec<Line>, now: DateTime<Utc>) -> Snapshot {
         let revision = self.revisions.borrow().latest;
+        let pending_question = state.open_question();
         Snapshot {
             call_id: self.id.to_string(),
             twilio_sid: state.twilio_sid.clone(),
@@ -421,13 +470,16 @@ impl Call {
             started_at: state.started_at,
             answered_at: state.answered_at,
             ended_at: state.ended_at,
-            pending_question: None,
+            hint: match &pending_question {
+                Some(question) => asks(&question.id),
+                None => hint(state.status, revision),
+            },
+            pending_question,
             cost: None,
             latency: Latency::of(state.first_word, &state.turns),
             disclosed_at: state.disclosed_at,
             duration_s: tenths(state.duration(now)),
             revision,
-            hint: hint(state.status, revision),
         }
     }
 }
@@ -441,6 +493,12 @@ pub(super) struct Unsaved {
 }
 
 impl State {
+    /// The question that waits for the host; it ends with the call.
+    fn open_question(&self) -> Option<PendingQuestion> {
+        let open = self.questions.open().filter(|_| !self.status.is_final());
+        open.cloned()
+    }
+
     fn duration(&self, now: DateTime<Utc>) -> Duration {
         let Some(answered) = self.answered_at else {
             return Duration::ZERO;
@@ -496,6 +554,14 @@ fn derive(end: &End, callee_spoke: bool) -> (String, Outcome) {
         ),
     };
     (summary.to_owned(), outcome)
+}
+
+/// What to do next while the agent on the line asks for something.
+fn asks(question_id: &str) -> String {
+    format!(
+        "The agent on the line needs an answer while the other person waits: answer pending_question now with \
+         phone_call_answer, question_id {question_id:?}; ask the user if you do not know, and say so if nobody does."
+    )
 }
 
 /// What to do next, in one sentence.

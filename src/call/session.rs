@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::{mpsc, watch};
 
-use super::bridge::event::End;
+use super::bridge::event::{AnsweredBy, End};
 use super::drive::{CarrierStream, Order};
+use super::host::HostError;
 use super::record::Call;
 use super::token::StreamTokens;
 use crate::store::calls::{LineState, Saved};
@@ -128,6 +129,40 @@ impl Session {
     /// A line that showed up late must be hung up: whether that is for the caller to do.
     pub(super) fn first_late_hang_up(&self) -> bool {
         !self.late_hang_up.swap(true, Ordering::Relaxed)
+    }
+
+    /// Tells the conversation who answered the phone.
+    pub(super) fn answered_by(&self, who: AnsweredBy) {
+        if self.orders.try_send(Order::Answered(who)).is_err() {
+            tracing::debug!(call = %self.call.id, "who answered is known too late");
+        }
+    }
+
+    /// Brings the host's answer to a question of the agent on the line.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why it is not wanted.
+    pub fn answer(&self, question: &str, text: &str) -> Result<(), HostError> {
+        self.call.answer(question, text, || {
+            let (question, text) = (question.to_owned(), text.to_owned());
+            self.orders
+                .try_send(Order::Answer { question, text })
+                .is_ok()
+        })
+    }
+
+    /// Brings an instruction of the host to the agent on the line.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`] says why it is not heard.
+    pub fn instruct(&self, text: &str) -> Result<(), HostError> {
+        self.call.instruct(|| {
+            self.orders
+                .try_send(Order::Instruct(text.to_owned()))
+                .is_ok()
+        })
     }
 
     /// Remembers what became of the request to dial; what was known first stays.

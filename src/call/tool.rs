@@ -11,6 +11,15 @@ pub const MAX_NOTE: usize = 2_000;
 /// Longest summary, in characters; what is longer is cut.
 pub const MAX_SUMMARY: usize = 4_000;
 
+/// Most keys pressed at once; the carrier takes no more.
+pub const MAX_KEYS: usize = 32;
+
+/// Longest reason to wait, in characters; what is longer is cut.
+pub const MAX_REASON: usize = 200;
+
+/// Longest question to the host, in characters; what is longer is cut.
+pub const MAX_QUESTION: usize = 500;
+
 /// A call of one of our functions, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
@@ -25,6 +34,21 @@ pub enum Tool {
         summary: String,
         /// How it went.
         outcome: Outcome,
+    },
+    /// `press_keys`: press these keys of the phone, as a caller would.
+    PressKeys {
+        /// `0-9*#w`.
+        digits: String,
+    },
+    /// `wait`: say nothing until a person speaks to the agent.
+    Wait {
+        /// Why.
+        reason: String,
+    },
+    /// `ask_host`: ask the agent that placed the call, who may ask the user.
+    AskHost {
+        /// What.
+        question: String,
     },
 }
 
@@ -85,7 +109,74 @@ pub fn declarations() -> Value {
                 "additionalProperties": false,
             },
         },
+        {
+            "type": "function",
+            "name": "press_keys",
+            "description": "Press keys of the phone, for a recorded menu that asks for it. Use it \
+                when you have heard all options of the menu and one of them brings you nearer to \
+                the goal, or when an extension is asked for. What you are saying is heard first, \
+                then the keys are pressed; afterwards listen, and say nothing until you are spoken \
+                to. Do not use it with a person, and never to enter card numbers, bank details, \
+                passwords or codes.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "digits": {
+                        "type": "string",
+                        "description": "At most 32 of 0-9, * and #, in the order in which they are \
+                            pressed; w waits half a second.",
+                    },
+                },
+                "required": ["digits"],
+                "additionalProperties": false,
+            },
+        },
+        {
+            "type": "function",
+            "name": "wait",
+            "description": "Stay on the line and say nothing. Use it when you are asked to wait or \
+                are put on hold, and again each time that what you have heard since was music, an \
+                announcement, or people who do not speak to you. Do not use it when a person \
+                speaks to you: answer them.",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "reason": {
+                        "type": "string",
+                        "description": "What you are waiting for, in a few words.",
+                    },
+                },
+                "required": ["reason"],
+                "additionalProperties": false,
+            },
+        },
+        ask_host(),
     ])
+}
+
+fn ask_host() -> Value {
+    json!({
+        "type": "function",
+        "name": "ask_host",
+        "description": "Ask the person you are calling for, who is not on the line. Use it when \
+            the other person needs a decision or a fact now that the goal does not give you \
+            and that you must not make up. Tell them that you are checking; the answer may \
+            take a minute, and you can go on talking meanwhile. Do not use it for what the \
+            goal already says, for what can wait until after the call, or more often than \
+            needed: one question at a time, five in a call.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "question": {
+                    "type": "string",
+                    "description": "One question that can be answered in one sentence by \
+                        somebody who does not hear the call, with the choices there are.",
+                },
+            },
+            "required": ["question"],
+            "additionalProperties": false,
+        },
+    })
 }
 
 #[derive(Deserialize)]
@@ -125,9 +216,69 @@ impl Tool {
                     outcome,
                 })
             }
-            _ => Err("There is no such function; there are `note` and `end_call`.".to_owned()),
+            "press_keys" => {
+                let PressKeysArguments { digits } = read(name, arguments)?;
+                keys(&digits).map(|digits| Tool::PressKeys { digits })
+            }
+            "wait" => {
+                let WaitArguments { reason } = read(name, arguments)?;
+                Ok(Tool::Wait {
+                    reason: cut(reason, MAX_REASON),
+                })
+            }
+            "ask_host" => {
+                let AskHostArguments { question } = read(name, arguments)?;
+                let question = cut(question, MAX_QUESTION);
+                if question.is_empty() {
+                    return Err("The question is empty; nobody was asked.".to_owned());
+                }
+                Ok(Tool::AskHost { question })
+            }
+            _ => Err(
+                "There is no such function; there are `note`, `end_call`, `press_keys`, `wait` \
+                 and `ask_host`."
+                    .to_owned(),
+            ),
         }
     }
+}
+
+#[derive(Deserialize)]
+struct PressKeysArguments {
+    digits: String,
+}
+
+#[derive(Deserialize)]
+struct WaitArguments {
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct AskHostArguments {
+    question: String,
+}
+
+/// The keys, without the blanks and hyphens that models like to put between them.
+fn keys(digits: &str) -> Result<String, String> {
+    let keys: String = digits
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .collect();
+    if !keys.chars().all(|c| "0123456789*#w".contains(c)) {
+        return Err(
+            "There are only the keys 0-9, * and #, and w to wait; nothing was pressed.".to_owned(),
+        );
+    }
+    if keys.len() > MAX_KEYS {
+        return Err(format!(
+            "These are {} keys, and {MAX_KEYS} is the most at once; nothing was pressed.",
+            keys.len()
+        ));
+    }
+    if keys.chars().all(|c| c == 'w') {
+        return Err("There is no key in it; nothing was pressed.".to_owned());
+    }
+    Ok(keys)
 }
 
 fn read<'a, T: Deserialize<'a>>(name: &str, arguments: &'a str) -> Result<T, String> {
@@ -179,6 +330,17 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_read_as_they_are_meant() {
+        for (digits, keys) in [("1", "1"), ("ww0-9 *#", "ww09*#")] {
+            let arguments = json!({ "digits": digits }).to_string();
+            let pressed = Tool::PressKeys {
+                digits: keys.into(),
+            };
+            assert_eq!(Tool::parse("press_keys", &arguments), Ok(pressed));
+        }
+    }
+
+    #[test]
     fn bad_calls_are_explained() {
         for (name, arguments, mentions) in [
             ("hack", "{}", "no such function"),
@@ -194,6 +356,20 @@ mod tests {
                 r#"{"summary":"x","outcome":"great"}"#,
                 "`no_answer`",
             ),
+            ("press_keys", "{}", "`digits`"),
+            ("press_keys", r#"{"digits":""}"#, "no key"),
+            ("press_keys", r#"{"digits":"ww"}"#, "no key"),
+            ("press_keys", r#"{"digits":"1A"}"#, "only the keys"),
+            ("press_keys", r#"{"digits":"W1"}"#, "only the keys"),
+            ("press_keys", r#"{"digits":"1\"/><Dial>"}"#, "only the keys"),
+            (
+                "press_keys",
+                r#"{"digits":"123456789012345678901234567890123"}"#,
+                "33 keys",
+            ),
+            ("wait", "{}", "`reason`"),
+            ("ask_host", "{}", "`question`"),
+            ("ask_host", r#"{"question":" "}"#, "empty"),
         ] {
             let told = Tool::parse(name, arguments).unwrap_err();
             assert!(told.contains(mentions), "{name} {arguments}: {told}");

@@ -282,15 +282,7 @@ impl Config {
     /// Limits that are set and that this version cannot check: as long as they are, calls are
     /// refused, each for the reason given here.
     pub fn unsupported_limits(&self) -> Vec<String> {
-        let confirm = (self.phone.confirm == Confirm::Always).then_some(
-            "OPENAGENT_PHONE_CONFIRM=always asks for a confirmation before each call, which this \
-             version cannot obtain from the client",
-        );
-        confirm
-            .map(str::to_owned)
-            .into_iter()
-            .chain(self.unchecked_cost())
-            .collect()
+        self.unchecked_cost().into_iter().collect()
     }
 
     /// The one of them that also concerns messages.

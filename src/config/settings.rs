@@ -167,12 +167,12 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "OPENAGENT_PHONE_ASK_HOST_SECONDS",
         "60",
-        "longest wait for the answer to a pending question, in seconds (not in this version yet)",
+        "longest wait for the answer to a pending question, in seconds",
     ),
     plain(
         "OPENAGENT_PHONE_HOLD_SECONDS",
         "300",
-        "longest time on hold, in seconds (not in this version yet)",
+        "longest time on hold, in seconds",
     ),
     plain(
         "OPENAGENT_PHONE_CONFIRM",
@@ -182,7 +182,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "OPENAGENT_PHONE_MACHINE_DETECTION",
         "detect",
-        "detect: find out whether a machine answered; off: do not (not in this version yet)",
+        "detect: find out whether a machine answered; off: do not",
     ),
     plain(
         "OPENAGENT_PHONE_DB",

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::call::language::Language;
 use crate::call::record::{Call, Lines};
 use crate::call::session::Session;
-use crate::call::snapshot::{Role, Snapshot};
+use crate::call::snapshot::{Line, Role, Snapshot};
 use crate::call::switchboard::{Order, Switchboard};
 use crate::config::Values;
 use crate::phone::E164;
@@ -157,6 +157,7 @@ async fn show_call(
         derived: ended.summary,
         snapshot,
         line,
+        sessions: sandbox.model_sessions().len(),
         model: sandbox.model_sessions().pop().unwrap_or_default(),
         greeting_wait: app.config.phone.greeting_wait,
         complaints: sandbox.complaints(),
@@ -182,14 +183,52 @@ fn order() -> Result<Order, String> {
 
 /// Does what the host does during the call, and then nothing any more.
 async fn act(host: Host, board: &Switchboard, session: &Session, sandbox: &Sandbox) -> Infallible {
-    let sid = session.call.twilio_sid();
-    if let (Host::HangsUpAfter(words), Some(sid)) = (host, sid) {
-        let heard = sandbox.wait_call(&sid, |call| call.heard.contains(words));
-        if heard.await.is_some() {
-            board.hang_up(session).await;
+    match (host, session.call.twilio_sid()) {
+        (Host::HangsUpAfter(words), Some(sid)) => {
+            let heard = sandbox.wait_call(&sid, |call| call.heard.contains(words));
+            if heard.await.is_some() {
+                board.hang_up(session).await;
+            }
         }
+        (Host::Answers(text), _) => loop {
+            let question = until(&session.call, |now| now.pending_question.clone()).await;
+            // A refusal is a call that has ended meanwhile; the checks tell.
+            let _ = session.answer(&question.id, text);
+        },
+        (Host::AnswersAfter(words, text), _) => {
+            let question = until(&session.call, |now| now.pending_question.clone()).await;
+            said(&session.call, words).await;
+            let _ = session.answer(&question.id, text);
+        }
+        (Host::InstructsAtOnce(text), _) => {
+            let _ = session.instruct(text);
+        }
+        (Host::InstructsAfter(words, text), _) => {
+            said(&session.call, words).await;
+            let _ = session.instruct(text);
+        }
+        _ => {}
     }
     std::future::pending().await
+}
+
+/// Waits until the agent has said this, and the callee heard it.
+async fn said(call: &Call, words: &str) {
+    let is = |line: &Line| line.role == Role::Agent && line.text.contains(words);
+    until(call, |now| now.transcript.iter().any(is).then_some(())).await;
+}
+
+/// Waits until `look` finds something in the call.
+async fn until<T>(call: &Call, look: impl Fn(&Snapshot) -> Option<T>) -> T {
+    let mut watch = call.watch();
+    loop {
+        let seen = watch.borrow_and_update().latest;
+        if let Some(found) = look(&call.snapshot(Lines::All, Utc::now())) {
+            return found;
+        }
+        // The call outlives this loop, and so does the sender.
+        let _ = watch.wait_for(|now| now.latest > seen).await;
+    }
 }
 
 /// The call as the carrier saw it, once its line is closed.

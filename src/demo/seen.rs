@@ -22,7 +22,9 @@ pub(super) struct Seen {
     pub(super) derived: Option<String>,
     /// As the carrier saw it; none if it was never placed.
     pub(super) line: Option<sandbox::Call>,
-    /// As the model saw it.
+    /// How many sessions of the model it took.
+    pub(super) sessions: usize,
+    /// As the last of them saw it.
     pub(super) model: ModelSession,
     /// The configured wait for a "hello".
     pub(super) greeting_wait: Duration,
@@ -94,9 +96,22 @@ impl Seen {
             .count()
     }
 
+    /// Where the first of them stands among all that the model was sent.
+    pub(super) fn first(&self, kind: &str, words: &str) -> Option<usize> {
+        let mut events = self.model.events.iter();
+        events.position(|event| event["type"] == kind && event.to_string().contains(words))
+    }
+
     /// How often the model was asked for the disclosure.
     pub(super) fn asked_for_disclosure(&self) -> usize {
-        self.sent("response.create", "Say exactly the following")
+        let events = self.model.events.iter();
+        let asked = events.filter(|event| {
+            let own = event["response"]["instructions"].as_str();
+            event["type"] == "response.create"
+                && event["response"]["conversation"] != "none"
+                && own.is_some_and(|own| own.contains("Say exactly the following"))
+        });
+        asked.count()
     }
 
     /// The model was refused nothing, beyond a cancel that came too late.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 use rmcp::RoleServer;
+use rmcp::handler::server::tool::{IntoCallToolResult as _, schema_for_output};
 use rmcp::handler::server::wrapper::Json;
-use rmcp::model::ProgressNotificationParam;
+use rmcp::model::{CallToolResponse, ProgressNotificationParam};
 use rmcp::service::RequestContext;
 use rmcp::{tool, tool_router};
 use schemars::JsonSchema;
@@ -14,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::confirm::{self, Answer, Round};
 use super::{Parameters, Server, key, number, within};
 use crate::call::language::Language;
 use crate::call::record::{Call, FIRST_REVISION, Lines, Revisions, hint};
 use crate::call::session::Session;
 use crate::call::snapshot::{Snapshot, Status};
-use crate::call::switchboard::{self, Order, Switchboard};
+use crate::call::switchboard::{self, Order, Switchboard, Unconfirmed};
 use crate::error::ToolError;
 use crate::store::calls::StoredCall;
 
@@ -47,8 +49,8 @@ struct PlaceArguments {
     /// Whom to call, in E.164 form, such as +390612345678.
     #[schemars(regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
     to: String,
-    /// What to achieve, with every fact the agent on the line may need: who is called, names, dates, alternatives, limits. It
-    /// cannot ask you later. 1 to 4000 characters.
+    /// What to achieve, with every fact the agent on the line may need: who is called, names, dates, alternatives, limits. What
+    /// is missing, it has to ask you while the other person waits. 1 to 4000 characters.
     #[schemars(length(min = 1, max = 4000))]
     mission: String,
     /// On whose behalf, as it is said in the first sentence, such as "Maria Rossi" or "the Rossi dental practice".
@@ -157,12 +159,15 @@ impl Server {
             destructive_hint = true,
             idempotent_hint = false,
             open_world_hint = true
-        )
+        ),
+        output_schema = schema_for_output::<Placed>()
     )]
     async fn phone_call_place(
         &self,
         Parameters(args): Parameters<PlaceArguments>,
-    ) -> Result<Json<Placed>, ToolError> {
+        round: Round,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ToolError> {
         within("mission", &args.mission, MAX_MISSION)?;
         for (name, text) in [
             ("caller_identity", &args.caller_identity),
@@ -194,7 +199,22 @@ impl Server {
             idempotency_key: args.idempotency_key,
         };
         let may_be_repeated = order.idempotency_key.is_some();
-        let placed = self.board()?.place(order).await.map_err(ToolError::new)?;
+        let mut ask_first = None;
+        let confirmed = async {
+            match confirm::ask(self, &order, round, &context).await {
+                Answer::Yes => Ok(()),
+                Answer::No(why) => Err(Unconfirmed(why)),
+                Answer::AskFirst(question) => {
+                    ask_first = Some(question);
+                    Err(Unconfirmed(String::new()))
+                }
+            }
+        };
+        let placed = self.board()?.place_if(order.clone(), confirmed).await;
+        if let Some(question) = ask_first {
+            return Ok(question.into());
+        }
+        let placed = placed.map_err(ToolError::new)?;
         let (snapshot, max_duration) = match placed {
             switchboard::Placed::Here(session) => (
                 session.call.snapshot(Lines::None, Utc::now()),
@@ -212,7 +232,7 @@ impl Server {
         };
         // What happened since the call was placed, the agent learns by following it from there. A
         // repeated request shows the first call as it stands by now.
-        Ok(Json(if may_be_repeated {
+        let placed = Json(if may_be_repeated {
             placed(snapshot.status, snapshot.revision, snapshot.hint)
         } else {
             placed(
@@ -220,7 +240,8 @@ impl Server {
                 FIRST_REVISION,
                 hint(Status::Initiated, FIRST_REVISION),
             )
-        }))
+        });
+        placed.into_call_tool_result().map_err(ToolError::new)
     }
 
     #[tool(
@@ -309,6 +330,19 @@ impl Server {
             .board
             .as_ref()
             .ok_or_else(|| ToolError::new("Phone calls are not set up: see status."))
+    }
+
+    /// The call that the agent names, which must be one of this process.
+    pub(super) async fn session(&self, call_id: &str) -> Result<Arc<Session>, ToolError> {
+        match self.find(call_id)? {
+            Found::Here(session) => Ok(session),
+            Found::Elsewhere(id) => Err(match self.board()?.earlier(id).await {
+                Ok(_) => ToolError::new(
+                    "This call is over, or another run of the server holds it: phone_call_status shows how it stands.",
+                ),
+                Err(error) => ToolError::new(error),
+            }),
+        }
     }
 
     fn find(&self, call_id: &str) -> Result<Found, ToolError> {

@@ -3,17 +3,20 @@
 //! - [`status`]: the tool that is always there.
 //! - [`sms`], [`calls`], [`history`]: the tools of a Twilio account, one file a family.
 //! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
+//! - [`steer`]: taking part in a live call; [`confirm`]: asking the user before one is placed.
 //! - [`resources`]: calls as resources, with notifications.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
 mod channel;
+mod confirm;
 pub mod discord;
 pub mod history;
 mod resources;
 pub mod sms;
 pub mod status;
 pub mod stdio;
+pub mod steer;
 pub mod telegram;
 pub mod whatsapp;
 
@@ -56,8 +59,8 @@ const INSTRUCTIONS: &str = "\
 Messaging and phone calls on the user's behalf. `status` tells which channels are set up, and how to enable the others.
 
 A phone call is held by another AI on the line; you brief it and follow it:
-1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It cannot ask you later. It returns at once with a call_id and a revision.
-2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. wake_on: \"final\" waits for the end alone.
+1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It returns at once with a call_id and a revision.
+2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. If there is a pending_question, the agent on the line waits for you: answer it at once with phone_call_answer. phone_call_instruct tells the agent something new. wake_on: \"final\" waits for the end alone.
 3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned. phone_call_list finds earlier calls again.
 
 Telegram, Discord and WhatsApp send texts and files. When a tool says that a message may have been delivered, do not send it again before the user has looked; when parts of a long text were sent, send only the rest.
@@ -72,6 +75,7 @@ pub struct Server {
     subscriptions: Subscriptions,
     places: Arc<Semaphore>,
     places_to_hang_up: Arc<Semaphore>,
+    confirmations: Arc<confirm::Confirmations>,
 }
 
 impl Server {
@@ -83,6 +87,7 @@ impl Server {
         }
         if app.board.is_some() {
             tools += Self::call_tools();
+            tools += Self::steering_tools();
             tools += Self::history_tools();
         }
         if app.channels.telegram.is_some() {
@@ -100,6 +105,7 @@ impl Server {
             subscriptions: Subscriptions::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             places_to_hang_up: Arc::new(Semaphore::new(HANG_UPS_AT_ONCE)),
+            confirmations: Arc::default(),
         }
     }
 

@@ -10,5 +10,6 @@
 pub mod debrief;
 pub mod event;
 pub mod prompt;
+pub mod reopen;
 pub mod setup;
 pub mod socket;

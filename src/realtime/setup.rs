@@ -12,6 +12,9 @@ const AUDIO_FORMAT: &str = "audio/pcmu";
 /// Turns the callee's speech into the text of the transcript. Its successors refuse server VAD.
 const TRANSCRIPTION_MODEL: &str = "gpt-transcribe";
 
+/// Silence that ends a turn where a recorded menu speaks, milliseconds: it rests between its options.
+const PATIENT_SILENCE_MS: u32 = 1_500;
+
 /// The model's side of one call, fixed before the phone rings.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -109,12 +112,16 @@ impl Default for TurnDetection {
 impl TurnDetection {
     /// Always whole: the service replaces it as a unit.
     fn with(self, turns: Turns) -> Value {
-        let by_the_model = turns == Turns::Models;
+        let by_the_model = turns != Turns::Ours;
+        let silence_ms = match turns {
+            Turns::ModelsPatiently => self.silence_ms.max(PATIENT_SILENCE_MS),
+            Turns::Ours | Turns::Models => self.silence_ms,
+        };
         json!({
             "type": "server_vad",
             "threshold": self.threshold,
             "prefix_padding_ms": self.prefix_ms,
-            "silence_duration_ms": self.silence_ms,
+            "silence_duration_ms": silence_ms,
             "create_response": by_the_model,
             "interrupt_response": by_the_model && self.interrupts,
         })
@@ -146,7 +153,7 @@ mod tests {
     #[test]
     fn the_update_is_the_one_the_reference_shows() {
         let mut session = session("gpt-realtime-2.1", "it-IT").configuration();
-        assert_eq!(session["tools"].as_array().map(Vec::len), Some(2));
+        assert_eq!(session["tools"].as_array().map(Vec::len), Some(5));
         session["tools"] = json!([]);
         assert_eq!(
             session,
@@ -239,6 +246,11 @@ mod tests {
         }
         check(&session("gpt-realtime-2.1", "en").turns(Turns::Models), "");
         check(&session("gpt-realtime-2.1", "en").turns(Turns::Ours), "");
+        let patient = session("gpt-realtime-2.1", "en").turns(Turns::ModelsPatiently);
+        check(&patient, "");
+        let detection = &patient["audio"]["input"]["turn_detection"];
+        assert_eq!(detection["silence_duration_ms"], 1_500);
+        assert_eq!(detection["create_response"], true);
     }
 
     #[test]

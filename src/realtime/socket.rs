@@ -47,6 +47,24 @@ pub enum ConnectError {
     KeyUnusable,
 }
 
+impl ConnectError {
+    /// Another attempt may work.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::KeyUnusable => false,
+            Self::NoWebSocket(status) => status.is_server_error(),
+            Self::Unreachable(_) => true,
+        }
+    }
+}
+
+/// Whether a session that was closed with this code, or without any, can be had again (RFC 6455,
+/// 7.4.1): the service goes away, broke, or has too much to do. Others of its codes say that key or
+/// model are no good.
+pub fn is_worth_reopening(code: Option<u16>) -> bool {
+    code.is_none_or(|code| matches!(code, 1001 | 1005 | 1006 | 1011 | 1012 | 1013 | 1015))
+}
+
 /// The TLS settings of every model socket: made once, because reading the system's certificates
 /// takes tens of milliseconds, and shared, so that sessions resume.
 ///

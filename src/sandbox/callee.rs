@@ -1,10 +1,7 @@
-//! The person (or machine) at the other end of a sandbox call: how the phone is answered, and a
-//! script of what is said into it.
+//! Who can be called in the sandbox: how the phone is answered, and a script of what is said into it.
+//! `person` lives the script.
 
-use std::collections::VecDeque;
 use std::time::Duration;
-
-use super::speech::{self, Decoder, SILENCE};
 
 /// Audio bytes in 20 ms, the frame in which a line lives.
 pub(crate) const FRAME: usize = 160;
@@ -12,12 +9,8 @@ pub(crate) const FRAME: usize = 160;
 /// Call time of one frame.
 pub(crate) const FRAME_TIME: Duration = Duration::from_millis(20);
 
-/// Frames of silence after which a person takes the other side to have finished (600 ms).
-const FINISHED_AFTER: u32 = 30;
-
-/// Characters that must be heard before silence counts as the end of a sentence. The agent may
-/// still be audible for a moment after it was interrupted; that is no answer.
-const SENTENCE: usize = 8;
+/// How long the beep of an answering machine sounds.
+const BEEP: Duration = Duration::from_millis(500);
 
 /// Somebody who can be called.
 #[derive(Debug, Clone)]
@@ -26,7 +19,9 @@ pub struct Callee {
     pub answer: Answer,
     /// What is said and done once it was answered; after the last step the person stays on the line.
     pub script: Vec<Step>,
-    /// `AnsweredBy` as machine detection reports it: `human`, `machine_end_beep`, `fax`…
+    /// What machine detection makes of this callee, as `DetectMessageEnd` words it: `human`,
+    /// `machine_end_beep`, `machine_end_silence`, `machine_end_other`, `fax` or `unknown`. When it
+    /// does is decided by what is heard of the script.
     pub answered_by: String,
 }
 
@@ -68,16 +63,36 @@ pub enum Step {
         /// What is said.
         say: String,
     },
+    /// Listens until this many characters were heard, be it in the middle of a sentence.
+    Hear(usize),
     /// Presses one key of the phone.
     PressKey(char),
+    /// Reads a menu and waits for keys.
+    Menu(Menu),
+    /// A tone without words: a beep, a fax.
+    Tone(Duration),
+    /// Hold music: mostly soft, with a loud bar now and then, and without words.
+    Music(Duration),
     /// Stays silent.
     Pause(Duration),
     /// Stays silent while the line swallows everything: these frames never reach the caller.
     BadLine(Duration),
+    /// The media stream breaks off without a `stop`, and nobody has hung up: the carrier goes on
+    /// with the next TwiML verb.
+    LoseStream,
     /// Hangs up.
     HangUp,
     /// Stays silent until the line is hung up.
     WaitForever,
+}
+
+/// A menu that is read, and read again to whoever presses a wrong key, or none for five seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu {
+    /// What is read.
+    pub says: String,
+    /// Keys, and what follows once they are pressed, be it while the menu is still being read.
+    pub options: Vec<(String, Vec<Step>)>,
 }
 
 impl Step {
@@ -107,20 +122,115 @@ impl Callee {
         }
     }
 
+    fn detected(answered_by: &str, script: Vec<Step>) -> Self {
+        Self {
+            answered_by: answered_by.to_owned(),
+            ..Self::person(script)
+        }
+    }
+
     /// An answering machine: a greeting, a beep, then silence.
     pub fn machine() -> Self {
-        Self {
-            answered_by: "machine_end_beep".to_owned(),
-            ..Self::person(vec![
-                Step::say("You have reached the mailbox. Please leave a message after the tone."),
-                Step::WaitForever,
-            ])
-        }
+        let greeting = "You have reached the mailbox. Please leave a message after the tone.";
+        Self::machine_with(greeting)
+    }
+
+    /// An answering machine with this greeting, a beep, then silence.
+    pub fn machine_with(greeting: &str) -> Self {
+        let script = vec![
+            Step::say(greeting),
+            Step::Pause(Duration::from_millis(300)),
+            Step::Tone(BEEP),
+            Step::WaitForever,
+        ];
+        Self::detected("machine_end_beep", script)
+    }
+
+    /// An answering machine that records without a beep.
+    pub fn machine_without_beep() -> Self {
+        let greeting = "Nobody can take your call at the moment. Please leave a message.";
+        let script = vec![Step::say(greeting), Step::WaitForever];
+        Self::detected("machine_end_silence", script)
+    }
+
+    /// A fax machine: three tones, and it hangs up.
+    pub fn fax() -> Self {
+        let tone = Step::Tone(Duration::from_secs(2));
+        let pause = Step::Pause(Duration::from_secs(1));
+        let script = vec![
+            tone.clone(),
+            pause.clone(),
+            tone.clone(),
+            pause.clone(),
+            tone,
+            pause,
+            Step::HangUp,
+        ];
+        Self::detected("fax", script)
+    }
+
+    /// A phone menu. Key 2 leads to a person, who agrees and waits for the agent to hang up; key 1
+    /// to a recording, which hangs up.
+    pub fn menu() -> Self {
+        let person = vec![
+            Step::Pause(Duration::from_secs(1)),
+            Step::say("Reception, good morning. How can I help you?"),
+            Step::WaitForAgentToFinish,
+            Step::say("Tuesday at ten works for us."),
+            Step::WaitForAgentToFinish,
+            Step::WaitForever,
+        ];
+        let closed = vec![
+            Step::say("The billing office is closed. Thank you for your call."),
+            Step::HangUp,
+        ];
+        let menu = Menu {
+            says: "Welcome to the dental practice. For invoices, press 1. For an appointment, press 2."
+                .to_owned(),
+            options: vec![("1".to_owned(), closed), ("2".to_owned(), person)],
+        };
+        Self::detected("machine_end_other", vec![Step::Menu(menu)])
+    }
+
+    /// A person who puts the caller on hold: music and an announcement, then somebody else, who
+    /// agrees and waits for the agent to hang up.
+    pub fn on_hold() -> Self {
+        Self::person(vec![
+            Step::say("Dental practice, one moment, please."),
+            Step::Music(Duration::from_secs(6)),
+            Step::say("All lines are busy. Please hold the line."),
+            Step::Music(Duration::from_secs(5)),
+            Step::Pause(Duration::from_millis(600)),
+            Step::say("Hello, this is the reception. How can I help you?"),
+            Step::WaitForAgentToFinish,
+            Step::say("Tuesday at ten works for us."),
+            Step::WaitForAgentToFinish,
+            Step::WaitForever,
+        ])
+    }
+
+    /// A person whose line breaks while the agent explains, and comes back on the carrier's next
+    /// verb; they ask, agree, and wait for the agent to hang up.
+    pub fn with_a_broken_line() -> Self {
+        Self::person(vec![
+            Step::say("Hello?"),
+            Step::WaitForAgentToFinish,
+            Step::say("Yes, speaking. What is it about?"),
+            Step::Hear(40),
+            Step::LoseStream,
+            Step::Pause(Duration::from_secs(1)),
+            Step::say("Are you there? What was it about?"),
+            Step::WaitForAgentToFinish,
+            Step::say("Tuesday at ten works for us."),
+            Step::WaitForAgentToFinish,
+            Step::WaitForever,
+        ])
     }
 
     /// The callee behind a number that no script was given for: numbers ending in `0001` are busy,
     /// `0002` never answer, `0003` cannot be connected, `0004` hang up after the greeting, `0005`
-    /// are answering machines; `None` for all others.
+    /// are answering machines, `0006` are phone menus, `0007` put the caller on hold, `0008` are on
+    /// a line that breaks, `0009` are fax machines; `None` for all others.
     pub(crate) fn by_ending(number: &str) -> Option<Self> {
         Some(match number.get(number.len().saturating_sub(4)..)? {
             "0001" => Self::unreachable(Answer::Busy),
@@ -132,6 +242,10 @@ impl Callee {
                 Step::HangUp,
             ]),
             "0005" => Self::machine(),
+            "0006" => Self::menu(),
+            "0007" => Self::on_hold(),
+            "0008" => Self::with_a_broken_line(),
+            "0009" => Self::fax(),
             _ => return None,
         })
     }
@@ -159,200 +273,9 @@ impl Default for Callee {
     }
 }
 
-/// What a person does in one frame.
-pub(crate) struct Moment {
-    /// What the microphone picks up: exactly [`FRAME`] bytes.
-    pub(crate) said: Vec<u8>,
-    /// Characters understood from what was played.
-    pub(crate) understood: String,
-    /// What is said does not get through.
-    pub(crate) lost: bool,
-    /// A key pressed.
-    pub(crate) key: Option<char>,
-    /// The receiver is put down.
-    pub(crate) hangs_up: bool,
-}
-
-/// A callee on the line.
-pub(crate) struct Person {
-    script: VecDeque<Step>,
-    mouth: VecDeque<u8>,
-    ear: Decoder,
-    /// The current step has begun, so long ago, and since then this was heard.
-    begun: bool,
-    frames: u32,
-    heard: usize,
-    words: String,
-    quiet: u32,
-    has_spoken: bool,
-}
-
-impl Person {
-    pub(crate) fn new(script: Vec<Step>) -> Self {
-        Self {
-            script: script.into(),
-            mouth: VecDeque::new(),
-            ear: Decoder::default(),
-            begun: false,
-            frames: 0,
-            heard: 0,
-            words: String::new(),
-            quiet: 0,
-            has_spoken: false,
-        }
-    }
-
-    /// Said the first sentence to its end; an answering machine has beeped by then.
-    pub(crate) fn has_spoken(&self) -> bool {
-        self.has_spoken
-    }
-
-    /// Lives 20 ms, in which `played` comes out of the receiver (nothing is silence).
-    pub(crate) fn live(&mut self, played: &[u8]) -> Moment {
-        let understood = self.ear.feed(played);
-        self.frames += 1;
-        if speech::is_speech(played) {
-            self.quiet = 0;
-        } else {
-            self.quiet += 1;
-        }
-        self.heard += understood.chars().count();
-        self.words.push_str(&understood);
-        let (key, hangs_up) = self.act();
-        let lost = matches!(self.script.front(), Some(Step::BadLine(_)));
-        let available = self.mouth.len().min(FRAME);
-        let mut said: Vec<u8> = self.mouth.drain(..available).collect();
-        said.resize(FRAME, SILENCE);
-        Moment {
-            said,
-            understood,
-            lost,
-            key,
-            hangs_up,
-        }
-    }
-
-    fn act(&mut self) -> (Option<char>, bool) {
-        let finished = self.heard >= SENTENCE && self.quiet >= FINISHED_AFTER;
-        let Some(step) = self.script.front() else {
-            return (None, false);
-        };
-        match step {
-            Step::Say(text) if !self.begun => {
-                self.mouth.extend(speech::encode(text));
-                self.begun = true;
-            }
-            Step::Say(_) if self.mouth.is_empty() => {
-                self.has_spoken = true;
-                self.next();
-            }
-            Step::WaitForAgentToFinish if finished => self.next(),
-            Step::WaitForWords(words)
-                if self.quiet >= FINISHED_AFTER && self.words.contains(words.as_str()) =>
-            {
-                self.next();
-            }
-            Step::InterruptAfter { heard, say } if self.heard >= *heard || finished => {
-                let say = Step::Say(say.clone());
-                self.next();
-                self.script.push_front(say);
-                return self.act();
-            }
-            Step::PressKey(key) => {
-                let key = *key;
-                self.next();
-                return (Some(key), false);
-            }
-            Step::Pause(time) | Step::BadLine(time) if FRAME_TIME * self.frames >= *time => {
-                self.next();
-            }
-            Step::HangUp => return (None, true),
-            _ => {}
-        }
-        (None, false)
-    }
-
-    fn next(&mut self) {
-        self.script.pop_front();
-        self.begun = false;
-        self.frames = 0;
-        self.heard = 0;
-        self.words.clear();
-        self.quiet = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Plays `agent` to the person and returns what they said and whether they hung up.
-    fn converse(person: &mut Person, agent: &str, frames: usize) -> (String, bool) {
-        let audio = speech::encode(agent);
-        let mut played = audio.chunks(FRAME);
-        let mut other = Decoder::default();
-        let mut said = String::new();
-        for _ in 0..frames {
-            let moment = person.live(played.next().unwrap_or_default());
-            said.push_str(&other.feed(&moment.said));
-            if moment.hangs_up {
-                return (said, true);
-            }
-        }
-        (said, false)
-    }
-
-    #[test]
-    fn waits_for_the_end_of_a_sentence() {
-        let mut person = Person::new(vec![
-            Step::say("Hello?"),
-            Step::WaitForAgentToFinish,
-            Step::say("Yes."),
-            Step::HangUp,
-        ]);
-        assert_eq!(converse(&mut person, "", 200), ("Hello?".to_owned(), false));
-        assert_eq!(
-            converse(&mut person, "Good morning to you.", 200),
-            ("Yes.".to_owned(), true)
-        );
-    }
-
-    #[test]
-    fn waits_for_certain_words() {
-        let script = || {
-            vec![
-                Step::WaitForWords("which day".to_owned()),
-                Step::say("Yes."),
-            ]
-        };
-        let said = |agent| converse(&mut Person::new(script()), agent, 200).0;
-        assert_eq!(said("Something else, at length."), "");
-        assert_eq!(said("I wonder which day it was."), "Yes.");
-    }
-
-    #[test]
-    fn interrupts_in_the_middle() {
-        let mut person = Person::new(vec![Step::InterruptAfter {
-            heard: 10,
-            say: "Stop".to_owned(),
-        }]);
-        let long = "a very long explanation of nothing at all";
-        let (said, _) = converse(&mut person, long, 20);
-        assert_eq!(said, "Stop");
-    }
-
-    #[test]
-    fn a_bad_line_swallows_as_many_frames_as_it_lasts() {
-        let mut person = Person::new(vec![
-            Step::say("a"),
-            Step::BadLine(Duration::from_millis(100)),
-            Step::say("b"),
-        ]);
-        let lost: Vec<bool> = (0..10).map(|_| person.live(&[]).lost).collect();
-        let begins = lost.iter().position(|lost| *lost).unwrap();
-        assert_eq!(lost.iter().filter(|lost| **lost).count(), 5, "{lost:?}");
-        assert!(lost[begins..begins + 5].iter().all(|lost| *lost));
-    }
 
     #[test]
     fn numbers_without_a_script_go_by_their_ending() {
@@ -360,5 +283,7 @@ mod tests {
         assert!(Callee::by_ending("1").is_none());
         let busy = Callee::by_ending("+14155550001").map(|c| c.answer);
         assert_eq!(busy, Some(Answer::Busy));
+        let by = Callee::by_ending("+14155550006").map(|c| c.answered_by);
+        assert_eq!(by.as_deref(), Some("machine_end_other"));
     }
 }

@@ -6,7 +6,8 @@
 //! refuse. What a service would let pass although it cannot be meant is a complaint
 //! ([`Sandbox::complaints`]). Nothing here ever talks to another machine.
 //!
-//! - `carrier`: REST, calls, media streams; `callee`: who answers the phone, and what they say;
+//! - `carrier`: REST, calls, media streams; `callee`: who answers the phone, and what they say,
+//!   `person`: how they live it;
 //! - `model`: realtime sessions; `speech`: how the two understand each other;
 //! - `channels`: Telegram, Discord and Green API;
 //! - `mishap`: what goes wrong by chance;
@@ -19,6 +20,7 @@ mod complaints;
 mod mishap;
 mod model;
 mod net;
+mod person;
 mod signing;
 pub mod speech;
 
@@ -35,12 +37,13 @@ use url::Url;
 use crate::config;
 use crate::secret::Secret;
 
-pub use callee::{Answer, Callee, Step};
+pub use callee::{Answer, Callee, Menu, Step};
 pub use carrier::CarrierFault;
 pub use carrier::call::{Call, CallStatus};
 pub use carrier::messages::Message;
 pub use channels::{ChannelFile, ChannelMessage};
 pub use mishap::{Chance, Odds};
+pub use model::loss::{Loss, LossMoment, Parting, Reconnect};
 pub use model::record::ModelSession;
 pub use model::{ModelFault, ModelOptions};
 
@@ -56,7 +59,8 @@ use net::Tasks;
 pub struct Options {
     /// Who answers which number. A number that is not listed goes by its ending: `0001` is busy,
     /// `0002` never answers, `0003` cannot be connected, `0004` hangs up after the greeting, `0005`
-    /// is an answering machine; all others reach the default callee.
+    /// is an answering machine, `0006` a phone menu, `0007` puts the caller on hold, `0008` has a
+    /// line that breaks, `0009` is a fax; all others reach the default callee.
     pub callees: HashMap<String, Callee>,
     /// Who answers all other numbers.
     pub default_callee: Callee,
@@ -291,6 +295,11 @@ impl Sandbox {
     pub fn model_sessions(&self) -> Vec<ModelSession> {
         let sessions = self.model.sessions();
         sessions.iter().map(|session| session.snapshot()).collect()
+    }
+
+    /// Connections that the model refused at the handshake, after a loss.
+    pub fn refused_connections(&self) -> usize {
+        self.model.refused()
     }
 
     /// Waits until `count` calls were placed, and returns the latest of them.

@@ -40,6 +40,26 @@ pub fn encode(text: &str) -> Vec<u8> {
     audio
 }
 
+/// A tone without words, as loud as speech.
+pub fn tone(samples: usize) -> Vec<u8> {
+    TONE.iter().copied().cycle().take(samples).collect()
+}
+
+/// Music without words: in every two seconds 300 ms are as loud as speech, the rest is soft.
+pub fn music(samples: usize) -> Vec<u8> {
+    let tune = tone(samples).into_iter().enumerate();
+    // A far lower exponent in the inverted code: some 36 dB softer.
+    let soft = |sample: u8| sample | 0x60;
+    tune.map(|(at, sample)| {
+        if at % 16_000 < 2_400 {
+            sample
+        } else {
+            soft(sample)
+        }
+    })
+    .collect()
+}
+
 /// Whether more than half of `audio` is loud.
 pub fn is_speech(audio: &[u8]) -> bool {
     // Mu-law stores the magnitude inverted in the lower seven bits.
@@ -142,6 +162,10 @@ mod tests {
     fn speech_is_loud_and_silence_is_not() {
         assert!(is_speech(&encode("a")));
         assert!(encode("a b").chunks(20).all(is_speech));
+        assert!(tone(160).len() == 160 && is_speech(&tone(160)));
+        let music = music(16_000);
+        assert!(is_speech(&music[..2_400]) && !is_speech(&music[2_400..]));
+        assert_eq!(decode(&music) + &decode(&tone(8_000)), "");
         assert!(!is_speech(&[SILENCE; 160]));
         assert!(!is_speech(&[0x7F; 160]));
         assert!(!is_speech(&[]));

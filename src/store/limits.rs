@@ -77,15 +77,7 @@ impl Store {
         let id = Uuid::new_v4();
         let reserving = async {
             let mut turn = self.writing().await?;
-            let before = keys::look_up(&mut turn, new.key, now).await?;
-            let taken = match before {
-                Known::Reused => Err(KeyReused.into()),
-                Known::Led(target) => Ok(Reserved::Before(target)),
-                Known::New => {
-                    let taken = self.take(&mut turn, id, new, limits, now).await?;
-                    taken.map_err(Refused::from)
-                }
-            };
+            let taken = self.try_to_take(&mut turn, id, new, limits, now).await?;
             if let Ok(Reserved::New(..)) = taken {
                 turn.commit().await?;
             }
@@ -96,6 +88,44 @@ impl Store {
             self.abandon(id);
         }
         reserved?
+    }
+
+    /// What [`reserve_call`](Self::reserve_call) would say now; nothing is held.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn probe_call(
+        &self,
+        new: NewCall<'_>,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> Result<Reserved, Refused> {
+        let probing = async {
+            // Not committed: what is dropped did not happen.
+            let mut turn = self.writing().await?;
+            self.try_to_take(&mut turn, Uuid::new_v4(), new, limits, now)
+                .await
+        };
+        self.asked(probing).await?
+    }
+
+    async fn try_to_take(
+        &self,
+        turn: &mut SqliteConnection,
+        id: Uuid,
+        new: NewCall<'_>,
+        limits: &Limits,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Reserved, Refused>, StoreError> {
+        Ok(match keys::look_up(turn, new.key, now).await? {
+            Known::Reused => Err(KeyReused.into()),
+            Known::Led(target) => Ok(Reserved::Before(target)),
+            Known::New => {
+                let taken = self.take(turn, id, new, limits, now).await?;
+                taken.map_err(Refused::from)
+            }
+        })
     }
 
     async fn take(

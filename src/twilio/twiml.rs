@@ -12,13 +12,32 @@ const DECLARATION: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 /// When the stream ends and the call does not, Twilio asks `redirect_url` how to go on. Without
 /// it, a lost socket would end the call.
 pub fn connect(stream_url: &str, call_id: &str, token: &str, redirect_url: &str) -> String {
+    let stream = stream(stream_url, call_id, token, redirect_url);
+    format!("{DECLARATION}<Response>{stream}</Response>")
+}
+
+/// Presses keys (`0-9*#`, `w` is half a second), and then connects the call as [`connect`] does.
+pub fn press_keys(
+    digits: &str,
+    stream_url: &str,
+    call_id: &str,
+    token: &str,
+    redirect_url: &str,
+) -> String {
+    let digits = escaped(digits);
+    let stream = stream(stream_url, call_id, token, redirect_url);
+    // The line needs a moment between the stream that ends and the first key.
+    format!("{DECLARATION}<Response><Play digits=\"ww{digits}\"/>{stream}</Response>")
+}
+
+fn stream(stream_url: &str, call_id: &str, token: &str, redirect_url: &str) -> String {
     let [stream_url, call_id, token, redirect_url] =
         [stream_url, call_id, token, redirect_url].map(escaped);
     format!(
-        "{DECLARATION}<Response><Connect><Stream url=\"{stream_url}\">\
+        "<Connect><Stream url=\"{stream_url}\">\
          <Parameter name=\"call_id\" value=\"{call_id}\"/>\
          <Parameter name=\"token\" value=\"{token}\"/>\
-         </Stream></Connect><Redirect method=\"POST\">{redirect_url}</Redirect></Response>"
+         </Stream></Connect><Redirect method=\"POST\">{redirect_url}</Redirect>"
     )
 }
 
@@ -78,6 +97,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_pressed_before_the_stream_goes_on() {
+        assert_eq!(
+            press_keys(
+                "1w#",
+                "wss://v.example.com/media",
+                "7f3c2a",
+                "t0ken",
+                "https://v.example.com/twiml/7"
+            ),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Play digits=\"ww1w#\"/><Connect>\
+             <Stream url=\"wss://v.example.com/media\">\
+             <Parameter name=\"call_id\" value=\"7f3c2a\"/>\
+             <Parameter name=\"token\" value=\"t0ken\"/></Stream></Connect>\
+             <Redirect method=\"POST\">https://v.example.com/twiml/7</Redirect></Response>"
+        );
+    }
+
+    #[test]
     fn a_call_is_hung_up() {
         assert_eq!(
             hang_up(),
@@ -104,6 +141,7 @@ mod tests {
             connect("", hostile, "", ""),
             connect("", "", hostile, ""),
             connect("", "", "", hostile),
+            press_keys(hostile, "", "", "", ""),
             say_and_hang_up(hostile, ""),
             say_and_hang_up("", hostile),
         ];

@@ -8,6 +8,7 @@ mod nobody_is_reached;
 #[path = "../support/mod.rs"]
 mod support;
 mod the_host_hangs_up;
+mod the_host_steers;
 mod the_model_fails;
 mod the_same_key;
 mod time_is_up;
@@ -43,7 +44,7 @@ fn options(callee: Callee) -> Options {
             first_byte: Duration::from_millis(20),
             delta: Duration::from_millis(2),
             transcription: Duration::from_millis(100),
-            fault: None,
+            ..ModelOptions::default()
         },
         ..Options::default()
     }

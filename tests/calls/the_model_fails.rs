@@ -29,7 +29,7 @@ async fn when_it_is_not_there_nobody_is_rung() {
 }
 
 #[tokio::test]
-async fn when_it_closes_in_the_middle_the_call_fails_and_is_hung_up() {
+async fn when_it_closes_in_the_middle_for_good_the_call_fails_and_is_hung_up() {
     let callee = Callee::person(vec![
         Step::say("Hello?"),
         Step::WaitForAgentToFinish,
@@ -37,8 +37,9 @@ async fn when_it_closes_in_the_middle_the_call_fails_and_is_hung_up() {
         Step::WaitForever,
     ]);
     let closes = ModelFault::ClosesAfter {
-        responses: 2,
-        code: 1011,
+        // The greeting, "one moment, please", an answer.
+        responses: 3,
+        code: 3000,
     };
     let scene = Scene::start(faulty_model(callee, closes)).await;
     let session = scene.place().await;
@@ -46,7 +47,7 @@ async fn when_it_closes_in_the_middle_the_call_fails_and_is_hung_up() {
     assert_eq!(end.status, Status::Failed);
     assert_eq!(end.outcome, Some(Outcome::Failure));
     let error = end.error.as_deref().unwrap();
-    assert!(error.contains("model") && error.contains("1011"), "{error}");
+    assert!(error.contains("model") && error.contains("3000"), "{error}");
     assert!(end.disclosed_at.is_some());
     assert_eq!(scene.hang_ups(&line.sid), 1);
     scene.assert_no_complaints().await;

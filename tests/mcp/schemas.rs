@@ -27,6 +27,8 @@ async fn annotations_tell_what_a_tool_may_do() {
         ("phone_call_place", false, Some(true), true),
         ("phone_call_status", true, None, false),
         ("phone_call_hangup", false, Some(true), true),
+        ("phone_call_instruct", false, Some(false), true),
+        ("phone_call_answer", false, Some(false), true),
         ("telegram_send_message", false, Some(false), true),
         ("telegram_send_file", false, Some(false), true),
         ("discord_send_message", false, Some(false), true),
@@ -72,6 +74,12 @@ async fn arguments_are_those_of_the_contract() {
             &["wait", "since", "timeout_seconds", "wake_on", "transcript"],
         ),
         ("phone_call_hangup", &["call_id"], &[]),
+        ("phone_call_instruct", &["call_id", "text"], &[]),
+        (
+            "phone_call_answer",
+            &["call_id", "question_id", "text"],
+            &[],
+        ),
         (
             "telegram_send_message",
             &["chat_id", "text"],
@@ -172,6 +180,17 @@ async fn arguments_that_are_not_of_the_schema_are_refused_by_name() {
             "phone_call_hangup",
             json!({"call_id": id, "why": "x"}),
             "why",
+        ),
+        ("phone_call_instruct", json!({"call_id": id}), "text"),
+        (
+            "phone_call_answer",
+            json!({"call_id": id, "text": "x"}),
+            "question_id",
+        ),
+        (
+            "phone_call_instruct",
+            json!({"call_id": id, "text": "x", "question_id": "q1"}),
+            "question_id",
         ),
     ] {
         let why = server.refused(tool, arguments.clone()).await;

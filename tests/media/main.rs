@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use openagent_messaging::call::snapshot::{Outcome, Role, Status};
 use serde_json::{Value, json};
 use support::{
-    CALLEE, Carrier, Placed, Stage, assert_same_audio, ended, noise, order, snapshot, soon,
+    CALLEE, Carrier, Model, Placed, Stage, assert_same_audio, ended, noise, order, snapshot, soon,
     standing, until,
 };
 

@@ -4,8 +4,7 @@ use super::*;
 async fn which_ends_the_call_with_an_error_that_says_so() {
     let mut stage = Stage::start().await;
     for (code, reason, says) in [
-        (1011, "overloaded", "1011"),
-        (1001, "", "1001"),
+        (4000, "invalid_request_error.invalid_model", "4000"),
         (3000, "invalid_request_error.invalid_api_key", "3000"),
     ] {
         let (call, mut carrier) = talking(&mut stage).await;
@@ -35,7 +34,8 @@ async fn and_the_stream_stays_open_until_the_carrier_has_taken_the_apology() {
     let mut stage = Stage::start().await;
     let (call, mut carrier) = talking(&mut stage).await;
     stage.rest.hold(true);
-    call.model.close(1011, "overloaded");
+    call.model
+        .close(3000, "invalid_request_error.invalid_api_key");
     stage.rest.redirected(&call.sid).await;
     ended(&call.session).await;
     // Closing it would send the carrier on to the next verb before it knows what to say. There is
@@ -56,7 +56,8 @@ async fn and_the_stream_stays_open_until_the_carrier_has_taken_the_apology() {
 async fn and_a_carrier_that_does_not_say_that_it_has_hung_up_is_told_to() {
     let mut stage = Stage::start().await;
     let (call, _carrier) = talking(&mut stage).await;
-    call.model.close(1011, "overloaded");
+    call.model
+        .close(3000, "invalid_request_error.invalid_api_key");
     stage.rest.redirected(&call.sid).await;
     // After the time that an apology takes.
     stage.rest.hung_up(1).await;
@@ -76,4 +77,82 @@ async fn by_an_error_that_nothing_can_follow() {
     assert!(end.error.unwrap().contains("exceeded your current quota"));
     stage.rest.redirected(&call.sid).await;
     assert_eq!(stage.report(&call, "completed", 9).await, 204);
+}
+
+/// The session that take the place of a lost one, configured.
+async fn another(stage: &mut Stage) -> Model {
+    let mut model = stage.model().await;
+    model.configuration().await;
+    model.confirm();
+    model
+}
+
+#[tokio::test]
+async fn and_another_session_takes_its_place_knowing_what_was_said_and_hearing_every_byte() {
+    let mut stage = Stage::start().await;
+    for (code, reason) in [(1011, "overloaded"), (1001, "")] {
+        let (call, mut carrier) = talking(&mut stage).await;
+        let before = noise(320, 7);
+        carrier.say(&before);
+        assert_same_audio(&call.model.heard(before.len()).await, &before);
+        call.model.close(code, reason);
+        let mut model = stage.model().await;
+        model.configuration().await;
+        // Nobody listens yet.
+        let meanwhile = noise(1_600, 8);
+        carrier.say(&meanwhile);
+        model.confirm();
+        let said = model.event("conversation.item.create").await;
+        assert_eq!(said["item"]["role"], "assistant");
+        assert_eq!(said["item"]["content"][0]["text"], support::GREETING);
+        model.update("turns").await;
+        model.confirm();
+        let after = noise(320, 9);
+        carrier.say(&after);
+        let all = [meanwhile, after].concat();
+        assert_same_audio(&model.heard(all.len()).await, &all);
+        let spoken = noise(2_000, 10);
+        model.respond(
+            "resp_2",
+            "item_2",
+            "Here I am.",
+            std::slice::from_ref(&spoken),
+        );
+        assert_same_audio(&carrier.hear(spoken.len()).await, &spoken);
+        let now = until(&call.session, "the line", |now| now.transcript.len() == 2).await;
+        assert_eq!(now.status, Status::InProgress);
+        assert_eq!(now.transcript[1].text, "Here I am.");
+        assert_eq!(stage.report(&call, "completed", 9).await, 204);
+        ended(&call.session).await;
+    }
+}
+
+#[tokio::test]
+async fn and_the_call_ends_if_no_other_session_accepts_its_configuration() {
+    let mut stage = Stage::start().await;
+    let (call, _carrier) = talking(&mut stage).await;
+    call.model.close(1011, "overloaded");
+    let mut model = stage.model().await;
+    model.configuration().await;
+    model.send(&json!({"type": "error", "error": {
+        "type": "invalid_request_error", "code": "unknown_parameter",
+        "message": "Unknown parameter.", "event_id": "configure",
+    }}));
+    let end = ended(&call.session).await;
+    assert_eq!(end.status, Status::Failed);
+    assert!(end.error.unwrap().contains("Unknown parameter."));
+}
+
+#[tokio::test]
+async fn because_its_hour_is_over_which_costs_the_call_nothing() {
+    let mut stage = Stage::start().await;
+    let (call, mut carrier) = talking(&mut stage).await;
+    call.model.send(&json!({"type": "error", "error": {
+        "type": "invalid_request_error", "code": "session_expired",
+        "message": "Your session hit the maximum duration of 60 minutes.", "event_id": null,
+    }}));
+    let model = another(&mut stage).await;
+    carrier.say(&noise(160, 3));
+    assert_same_audio(&model.heard(160).await, &noise(160, 3));
+    assert_eq!(snapshot(&call.session).status, Status::InProgress);
 }

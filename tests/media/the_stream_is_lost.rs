@@ -13,10 +13,12 @@ async fn and_a_new_one_with_a_fresh_token_continues_the_same_call() {
         .respond("resp_1", "item_1", "Still here.", &chunks(50));
     let all = chunks(50).concat();
     assert_same_audio(&carrier.hear(all.len()).await, &all);
-    let now = until(&call.session, "the line", |now| now.transcript.len() == 2).await;
+    let now = until(&call.session, "the line", |now| now.transcript.len() == 3).await;
     assert_eq!(now.status, Status::InProgress);
     assert_eq!(now.transcript[0].text, support::GREETING);
-    assert_eq!(now.transcript[1].text, "Still here.");
+    assert_eq!(now.transcript[1].role, Role::System);
+    assert_eq!(now.transcript[1].text, "The line dropped for a moment.");
+    assert_eq!(now.transcript[2].text, "Still here.");
     assert!(
         stage.no_other_model(),
         "the conversation went on in its session"
@@ -62,8 +64,8 @@ async fn during_the_greeting_which_is_then_played_again_in_full() {
         now.disclosed_at.is_some()
     })
     .await;
-    assert_eq!(now.transcript.len(), 1, "{:#?}", now.transcript);
-    assert_eq!(now.transcript[0].text, support::GREETING);
+    assert_eq!(now.transcript.len(), 2, "{:#?}", now.transcript);
+    assert_eq!(now.transcript[1].text, support::GREETING);
 }
 
 #[tokio::test]

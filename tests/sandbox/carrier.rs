@@ -300,35 +300,6 @@ async fn calls_that_end_otherwise() {
 }
 
 #[tokio::test]
-async fn machine_detection_reports_later() {
-    let sandbox = Sandbox::start(fast(vec![Step::WaitForever])).await.unwrap();
-    let mut product = Product::start(&sandbox).await;
-    let rest = Rest::new(&sandbox);
-    for (to, by) in [(TO, "human"), ("+390600000005", "machine_end_beep")] {
-        let amd = format!("{}/amd/1", product.url);
-        let detection = [
-            ("To", to),
-            ("MachineDetection", "DetectMessageEnd"),
-            ("AsyncAmd", "true"),
-            ("AsyncAmdStatusCallback", &amd),
-            ("StatusCallbackEvent", "completed"),
-        ];
-        let sid = rest.call(&product, &detection).await;
-        product.hook("/twiml/1").await;
-        let media = product.media().await;
-        let fields = product.hook("/amd/1").await;
-        assert_eq!(
-            (fields["AnsweredBy"].as_str(), &fields["CallSid"]),
-            (by, &sid)
-        );
-        drop(media);
-        over(&sandbox, &sid).await;
-        product.hook("/status/1").await;
-    }
-    assert_eq!(sandbox.complaints(), Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn rest_refuses_what_twilio_refuses() {
     let sandbox = Sandbox::start(fast(vec![])).await.unwrap();
     let rest = Rest::new(&sandbox);

@@ -5,6 +5,8 @@
 
 mod both;
 mod carrier;
+mod keys_and_machines;
+mod losses;
 mod model;
 mod product;
 
@@ -30,7 +32,7 @@ fn fast(script: Vec<Step>) -> Options {
             first_byte: Duration::ZERO,
             delta: Duration::from_millis(1),
             transcription: Duration::from_millis(5),
-            fault: None,
+            ..ModelOptions::default()
         },
         ..Options::default()
     }

@@ -135,6 +135,7 @@ impl Product {
             chunks: 0,
             gap_ms: 0,
             sequence: 0,
+            was_closed: false,
         };
         let hello = media.next().await.unwrap();
         assert_eq!(
@@ -163,6 +164,8 @@ pub(crate) struct Media {
     /// What the timestamps have skipped.
     pub gap_ms: u64,
     pub sequence: u64,
+    /// A close frame came.
+    pub was_closed: bool,
 }
 
 impl Media {
@@ -171,7 +174,11 @@ impl Media {
         loop {
             let text = match soon("media frame", self.socket.recv()).await? {
                 Ok(Message::Text(text)) => text,
-                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(Message::Close(_)) => {
+                    self.was_closed = true;
+                    return None;
+                }
+                Err(_) => return None,
                 Ok(_) => continue,
             };
             let frame: Value = serde_json::from_str(&text).unwrap();

@@ -31,11 +31,13 @@ pub const NOBODY: &str = "+14155550002";
 /// Says hello, listens to the greeting, hangs up.
 pub const BRIEF: &str = "+14155550004";
 
-pub const EVERY_TOOL: [&str; 15] = [
+pub const EVERY_TOOL: [&str; 17] = [
     "discord_send_file",
     "discord_send_message",
+    "phone_call_answer",
     "phone_call_delete",
     "phone_call_hangup",
+    "phone_call_instruct",
     "phone_call_list",
     "phone_call_place",
     "phone_call_status",
@@ -50,9 +52,11 @@ pub const EVERY_TOOL: [&str; 15] = [
 ];
 
 /// Those of a Twilio account, and `status`.
-pub const TWILIO_TOOLS: [&str; 9] = [
+pub const TWILIO_TOOLS: [&str; 11] = [
+    "phone_call_answer",
     "phone_call_delete",
     "phone_call_hangup",
+    "phone_call_instruct",
     "phone_call_list",
     "phone_call_place",
     "phone_call_status",
@@ -169,7 +173,7 @@ pub fn hurried() -> Options {
             first_byte: Duration::from_millis(60),
             delta: Duration::from_millis(4),
             transcription: Duration::from_millis(50),
-            fault: None,
+            ..ModelOptions::default()
         },
         ..Options::default()
     }

@@ -7,6 +7,7 @@ mod strays;
 #[path = "../support/mod.rs"]
 mod support;
 mod twiml;
+mod who_answered;
 mod who_may_ask;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@ use super::*;
 /// Sends what would end the call, if it were let in, and expects to be sent away.
 async fn is_refused(stage: &Stage, call: &Placed, why: &str, signature: Option<&str>) {
     let before = standing(&call.session);
-    for route in ["twiml", "status"] {
+    for route in ["twiml", "status", "amd"] {
         let path = format!("/{route}/{}", call.id);
         let sent = post_form(stage.port, &path, &params(&call.sid, "busy"), signature).await;
         assert_eq!(sent.0, 403, "{route}: {why}");
@@ -38,7 +38,7 @@ async fn a_request_without_a_valid_signature_is_refused_and_changes_nothing() {
         &format!("{PUBLIC_URL}/status/{}", other.id),
         &sent,
     );
-    let other_route = sign(AUTH_TOKEN, &url("/amd"), &sent);
+    let other_route = sign(AUTH_TOKEN, &url("/media"), &sent);
     let with_query = sign(AUTH_TOKEN, &format!("{status}?a=1"), &sent);
     for (why, signature) in [
         ("missing", None),
@@ -101,7 +101,7 @@ async fn a_call_that_does_not_exist_is_not_found_and_strangers_do_not_learn_even
         "..%2F..%2Fetc",
     ];
     for id in std::iter::once(&*unknown).chain(malformed) {
-        for route in ["twiml", "status"] {
+        for route in ["twiml", "status", "amd"] {
             let path = format!("/{route}/{id}");
             let sent = params("CA1", "ringing");
             let (signed, body) = stage.post(&path, &sent).await;

@@ -1,5 +1,7 @@
 //! The agent's side: what the model says, calls and refuses.
 
+use serde_json::json;
+
 use super::event::{Change, End, ErrorKind, Output, Request, ResponseEnding, ToModel};
 use super::{Bridge, Response};
 use crate::call::audio::Audio;
@@ -13,18 +15,20 @@ impl Bridge {
             return;
         }
         self.model_ready = true;
+        self.session_begins();
         self.prepare_greeting(0);
-        let early = std::mem::take(&mut self.early);
-        self.out.extend(
-            early
-                .into_iter()
-                .map(|audio| Output::Model(ToModel::Audio(audio))),
-        );
+        for audio in std::mem::take(&mut self.early) {
+            self.send(ToModel::Audio(audio));
+        }
+        self.early_samples = 0;
     }
 
     pub(super) fn response_started(&mut self, response: &str) {
         if self.gate.active() == Some(response) {
             return;
+        }
+        if self.must_be_moment() {
+            return self.aside_started(response);
         }
         let ours = self.gate.started(response);
         self.response = Response::default();
@@ -38,10 +42,11 @@ impl Bridge {
         let unheard = !in_private && !self.is_conversing();
         // The model answers by itself what needs no answer: an "mhm" that the agent is talking
         // through, or a last word that it heard before it learned that the call is ending.
-        let unwanted = !ours && (self.ending.is_some() || std::mem::take(&mut self.unanswerable));
+        let needless = std::mem::take(&mut self.unanswerable);
+        let unwanted = !ours && (self.ending.is_some() || self.pressing.is_some() || needless);
         if unheard || unwanted {
             self.stale_response = Some(response.to_owned());
-            self.out.push_back(Output::Model(ToModel::Cancel));
+            self.send(ToModel::Cancel);
         }
         if unheard {
             let later = self.gate.owe_answer();
@@ -49,9 +54,11 @@ impl Bridge {
         }
     }
 
-    /// A response is under way, and was not cut off.
+    /// A response to the callee is under way, and was not cut off.
     pub(super) fn is_saying(&self) -> bool {
-        self.gate.active().is_some() && self.gate.active() != self.stale_response.as_deref()
+        !self.gate.is_aside()
+            && self.gate.active().is_some()
+            && self.gate.active() != self.stale_response.as_deref()
     }
 
     fn is_current(&self, response: &str) -> bool {
@@ -70,6 +77,11 @@ impl Bridge {
         if !self.is_current(response) || self.ledger.is_over(item) {
             return;
         }
+        if !self.is_conversing() {
+            // It was taken for one that is made in private, and is not.
+            self.stale_response = Some(response.to_owned());
+            return self.send(ToModel::Cancel);
+        }
         if self.ledger.is_full() {
             let why = "The voice model said more at once than anybody can listen to.";
             return self.hang_up(End::ModelGone(why.into()));
@@ -78,6 +90,7 @@ impl Bridge {
             self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
         }
         self.send_audio(item, &audio);
+        self.message_begins();
         self.goodbye_moves();
     }
 
@@ -98,21 +111,31 @@ impl Bridge {
         if !(silent || self.is_current(response)) || self.draft().is_some() {
             return;
         }
+        self.response.called = true;
+        let session = self.session.number;
+        self.memory
+            .called(self.slots, session, call, name, arguments);
         let output = match Tool::parse(name, arguments) {
             Ok(Tool::Note { text }) => {
                 self.publish(Change::Note(text));
-                r#"{"ok":true}"#.to_owned()
+                json!({"ok": true})
             }
             Ok(Tool::EndCall { summary, outcome }) => {
                 self.model_ends(summary, outcome);
-                r#"{"ok":true}"#.to_owned()
+                json!({"ok": true})
             }
-            Err(why) => serde_json::json!({ "error": why }).to_string(),
+            Ok(Tool::PressKeys { digits }) => {
+                self.response.waits = true;
+                return self.press_keys(call, digits);
+            }
+            Ok(Tool::Wait { reason }) => {
+                self.response.waits = true;
+                return self.wait(call, &reason);
+            }
+            Ok(Tool::AskHost { question }) => return self.ask_host(call, question),
+            Err(why) => json!({ "error": why }),
         };
-        let call = call.to_owned();
-        self.out
-            .push_back(Output::Model(ToModel::ToolOutput { call, output }));
-        self.response.called = true;
+        self.answer_call(call, &output);
     }
 
     pub(super) fn response_ended(&mut self, response: &str, ending: &ResponseEnding<'_>) {
@@ -123,8 +146,12 @@ impl Bridge {
             self.stale_response = None;
         }
         let was = std::mem::take(&mut self.response);
+        let aside = self.gate.is_aside();
         let next = self.gate.ended(response);
         self.tell_model(next);
+        if aside {
+            return self.review_moment(*ending == ResponseEnding::Completed);
+        }
         if self.draft().is_some() {
             if let ResponseEnding::Failed {
                 fatal: true,
@@ -151,9 +178,20 @@ impl Bridge {
             return self.tell_model(again);
         }
         self.failed_responses = 0;
+        self.keys_follow();
+        if !was.waits && was.spoke {
+            self.hold_is_over();
+        }
+        if was.spoke && !was.waits && self.gate.is_patient() {
+            // It speaks again: with a person, as far as anybody can tell.
+            let usual = self.gate.be_patient(false);
+            self.tell_model(usual);
+        }
         if self.ending.is_some() {
             self.decide_goodbye();
-        } else if was.called && !was.spoke {
+        } else if was.asks_host {
+            self.keep_company(was.spoke);
+        } else if was.called && !was.spoke && !was.waits {
             // A note that went with speech needs no further words; one without left the line silent.
             let follow_up = self.gate.follow_up();
             self.tell_model(follow_up);
@@ -166,6 +204,9 @@ impl Bridge {
                 self.hang_up(End::ModelGone(format!(
                     "The voice model refused: {message}"
                 )));
+            }
+            (_, ErrorKind::Expired) => {
+                self.model_lost(&format!("The voice model's session ended: {message}"), true);
             }
             (Some(Request::Configure), _) => {
                 self.hang_up(End::ModelGone(format!(

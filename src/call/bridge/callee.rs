@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::{Change, Output, ToCarrier, ToModel};
 use super::interruption::{AT_LEAST, Sound};
-use super::ledger::Heard;
+use super::ledger::{CutItem, Heard};
 use super::opening::{Hello, Opening};
 use super::{Bridge, Keys};
 use crate::call::audio::{Audio, SAMPLES_PER_MS, SAMPLES_PER_SECOND};
@@ -13,6 +13,9 @@ use crate::call::snapshot::Role;
 
 /// Callee audio that is kept until the model is ready to listen.
 const EARLY_AUDIO: u64 = 10 * SAMPLES_PER_SECOND;
+
+/// Frames of what the callee says that are kept until it is answered: 10 s, as a rule.
+const UTTERANCE: usize = 500;
 
 /// A hole in the callee's audio is filled up to this length.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
@@ -36,6 +39,10 @@ impl Bridge {
         }
         let gap = at.saturating_sub(self.carrier.next_frame.unwrap_or(at));
         self.history.push(&audio);
+        self.heard_by_nobody(&audio);
+        if self.gate.callee_speaks() || self.awaiting_answer.is_some() {
+            self.keep_utterance(audio.clone());
+        }
         if let Some(sound) = &mut self.sound {
             sound.hear(&audio);
         }
@@ -50,9 +57,17 @@ impl Bridge {
         self.feed_model(audio);
     }
 
+    /// What the callee says is kept until it is answered, for a model that is lost before that.
+    fn keep_utterance(&mut self, audio: Audio) {
+        self.utterance.push_back(audio);
+        if self.utterance.len() > UTTERANCE {
+            self.utterance.pop_front();
+        }
+    }
+
     fn feed_model(&mut self, audio: Audio) {
         if self.model_ready {
-            self.out.push_back(Output::Model(ToModel::Audio(audio)));
+            self.send(ToModel::Audio(audio));
             return;
         }
         self.early_samples += audio.samples();
@@ -103,6 +118,13 @@ impl Bridge {
     }
 
     pub(super) fn speech_started(&mut self) {
+        self.first_words_begin();
+        if self.agent_spoke_last && self.is_conversing() && self.is_agent_silent() {
+            self.count_exchange();
+        }
+        if self.awaiting_answer.is_none() {
+            self.utterance = self.history.frames();
+        }
         self.gate.speech_started();
         self.awaiting_answer = None;
         self.asked_if_there = false;
@@ -119,6 +141,7 @@ impl Bridge {
                 self.hello = Hello::Speaking { since };
             }
             Opening::Playing { .. } => self.hello_pending = false,
+            Opening::Done if self.is_catching_up() => self.hello_pending = false,
             Opening::Done => self.speech_over_agent(),
         }
         if !self.callee_spoke {
@@ -174,9 +197,10 @@ impl Bridge {
             self.out.push_back(Output::Carrier(ToCarrier::Clear));
         }
         if self.gate.active().is_some()
+            && !self.gate.is_aside()
             && !(self.settings.interrupt_after.is_zero() && self.gate.model_yields())
         {
-            self.out.push_back(Output::Model(ToModel::Cancel));
+            self.send(ToModel::Cancel);
         }
         self.gate.drop_queue();
         self.cut();
@@ -184,8 +208,8 @@ impl Bridge {
 
     /// Ends the generation: the model and the transcript keep what was heard, and nothing else.
     pub(super) fn cut(&mut self) {
-        // The model goes on with a greeting that nobody hears yet.
-        let making = matches!(self.opening, Opening::Preparing(_));
+        // The model goes on with what nobody hears yet.
+        let making = self.draft().is_some();
         let active = self.gate.active().filter(|_| !making);
         self.stale_response = active.map(str::to_owned);
         // A greeting that was cut off will be played again: the model keeps all of it.
@@ -194,22 +218,31 @@ impl Bridge {
             match cut.heard {
                 _ if !tell => {}
                 Heard::All => {}
-                Heard::Part(heard_ms) => {
-                    self.out.push_back(Output::Model(ToModel::Truncate {
-                        item: cut.id,
-                        heard_ms,
-                    }));
-                }
-                Heard::Nothing => self
-                    .out
-                    .push_back(Output::Model(ToModel::Delete { item: cut.id })),
+                _ if cut.foreign => self.tell_of_cut(&cut),
+                Heard::Part(heard_ms) => self.send(ToModel::Truncate {
+                    item: cut.id,
+                    heard_ms,
+                }),
+                Heard::Nothing => self.send(ToModel::Delete { item: cut.id }),
             }
             self.publish_spoken(cut.spoken);
         }
     }
 
+    /// An item of an earlier session was cut off; if this session was told of it, then as a whole.
+    fn tell_of_cut(&mut self, cut: &CutItem) {
+        if self.model_is_lost() {
+            return;
+        }
+        let heard = cut.spoken.as_ref().map_or("", |spoken| &spoken.text);
+        self.tell(&format!(
+            "You were cut off; of what you said last, this was heard: \"{heard}\""
+        ));
+    }
+
     pub(super) fn speech_stopped(&mut self) {
         self.gate.speech_stopped();
+        self.first_words_end();
         if let Hello::Speaking { .. } = self.hello {
             self.hello = Hello::Said { until: self.now };
         }
@@ -217,6 +250,7 @@ impl Bridge {
     }
 
     pub(super) fn callee_turn(&mut self, item: &str) {
+        self.has_caught_up();
         let (slot, at) = match self.speech.take() {
             Some(begun) => begun,
             None => (self.slot(), self.now),
@@ -231,6 +265,7 @@ impl Bridge {
         if talked_through {
             self.unanswerable = true;
             self.awaiting_answer = None;
+            self.utterance.clear();
             return;
         }
         self.agent_spoke_last = false;
@@ -243,6 +278,13 @@ impl Bridge {
 
     pub(super) fn callee_words(&mut self, item: &str, text: &str) {
         if let Some(line) = self.words_of(item, text) {
+            if let Change::Line { slot, text, .. } = &line {
+                self.memory.callee(*slot, text);
+            }
+            if self.callee_turns.is_empty() && self.awaiting_answer.is_none() {
+                // Answered, and known in words: there is nothing in it that could be lost.
+                self.utterance.clear();
+            }
             self.publish(line);
         }
     }

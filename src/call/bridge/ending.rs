@@ -72,7 +72,7 @@ impl Bridge {
         }
     }
 
-    fn begin_ending(&mut self, end: End, latest: Duration) {
+    pub(super) fn begin_ending(&mut self, end: End, latest: Duration) {
         let deadline =
             (self.now + self.ledger.queued() + CONFIRMATION + GOODBYE_BEGINS).min(latest);
         self.ending = Some(Ending {
@@ -105,8 +105,17 @@ impl Bridge {
         let ask = self.gate.ask(Respond {
             instructions: Some(instructions.into()),
             speech_only: true,
+            aside: false,
         });
         self.tell_model(ask);
+    }
+
+    /// The model is gone, and its goodbye is all there is.
+    pub(super) fn decide_nothing_more(&mut self) {
+        if let Some(ending) = &mut self.ending {
+            ending.deciding = false;
+        }
+        self.goodbye_moves();
     }
 
     /// Agent audio was sent while the call ends: the line stays until it has been heard.
@@ -228,6 +237,7 @@ impl Bridge {
         if self.over {
             return;
         }
+        let end = self.end_on_mailbox(end);
         for cut in self.ledger.cut() {
             self.publish_spoken(cut.spoken);
         }

@@ -80,6 +80,11 @@ pub enum ModelEvent<'a> {
         /// The response.
         response: &'a str,
     },
+    /// A response beside the conversation has begun, as was asked for with [`Respond::aside`].
+    AsideStarted {
+        /// The response.
+        response: &'a str,
+    },
     /// Agent audio.
     Audio {
         /// The response it belongs to.
@@ -135,10 +140,22 @@ pub enum ModelEvent<'a> {
         /// The model's words for it.
         message: Cow<'a, str>,
     },
-    /// The model's socket is gone and does not come back; why, for the call's `error`.
+    /// The model's session is gone.
     Lost {
-        /// A sentence.
+        /// A sentence for the call's `error`.
         why: &'a str,
+        /// Another session would work.
+        returns: bool,
+    },
+    /// Another session is open, configured as [`ToModel::Configure`] does, and waits for
+    /// [`Output::TakeModel`].
+    Offered,
+    /// No other session could be opened.
+    NotOpened {
+        /// A sentence for the call's `error`.
+        why: &'a str,
+        /// A later attempt may do.
+        returns: bool,
     },
 }
 
@@ -161,6 +178,8 @@ pub enum Request {
     ToolOutput,
     /// [`ToModel::Tell`]
     Tell,
+    /// [`ToModel::Recall`]
+    Recall,
 }
 
 /// What follows from an error of the model.
@@ -168,7 +187,9 @@ pub enum Request {
 pub enum ErrorKind {
     /// A response was asked for while another was active.
     Busy,
-    /// The session cannot go on.
+    /// The session is over; another one would work.
+    Expired,
+    /// The session cannot go on, and no other could.
     Fatal,
     /// Nothing, beyond that the request was not carried out.
     Harmless,
@@ -197,6 +218,44 @@ pub enum ResponseEnding<'a> {
 pub enum Command {
     /// End the call now, for this reason.
     End(End),
+    /// What became of [`Output::PressKeys`], as far as the carrier has answered.
+    Keys(KeysAnswer),
+    /// The carrier has found out who answered the phone.
+    Answered(AnsweredBy),
+    /// The host answers a question of the model.
+    Answer {
+        /// Its id, from [`Change::Asked`].
+        question: String,
+        /// The answer.
+        text: String,
+    },
+    /// The host has something to say to the model.
+    Instruct(String),
+}
+
+/// The carrier's answer to [`Output::PressKeys`]. That the keys were pressed is known only by the
+/// stream that follows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeysAnswer {
+    /// They are being pressed.
+    Taken,
+    /// They are not; a sentence that says why.
+    Refused(String),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Who answered the phone, as the carrier heard it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// A person, or nobody can tell: the conversation is right for both.
+    Person,
+    /// An answering machine, and it takes messages from now on.
+    Mailbox,
+    /// A machine that has finished a recorded text and takes no message: a menu, most often.
+    Menu,
+    /// A fax.
+    Fax,
 }
 
 /// What the bridge wants done.
@@ -206,6 +265,12 @@ pub enum Output {
     Carrier(ToCarrier),
     /// Send this to the model.
     Model(ToModel),
+    /// Open another session of the model, beside the present one if there is one still.
+    OpenModel,
+    /// From here on, the session that was offered is the model; the old one is over.
+    TakeModel,
+    /// Press these keys (`0-9*#`, `w` is half a second) towards the callee. A new stream follows.
+    PressKeys(String),
     /// Show this to whoever watches the call.
     Publish(Change),
     /// The call is over: hang up the line. Sent once; nothing follows it.
@@ -257,6 +322,27 @@ pub enum ToModel {
     },
     /// Something the model must know, not said by the callee.
     Tell(String),
+    /// Something that happened in an earlier session of the same conversation.
+    Recall(Recall),
+}
+
+/// What a new session of the model has missed; what it was told comes as [`ToModel::Tell`], and what
+/// functions returned as [`ToModel::ToolOutput`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// The callee heard this of the agent.
+    Said(String),
+    /// The callee said this.
+    Heard(String),
+    /// The model called a function; its output follows.
+    Called {
+        /// What the output names.
+        call: String,
+        /// The function.
+        name: String,
+        /// Its arguments, JSON.
+        arguments: String,
+    },
 }
 
 /// Who answers when the callee has spoken.
@@ -266,6 +352,8 @@ pub enum Turns {
     Ours,
     /// The model does, and it stops by itself when it is interrupted.
     Models,
+    /// The same, after a longer pause: a recorded menu rests between its options.
+    ModelsPatiently,
 }
 
 /// A request for a response.
@@ -275,6 +363,8 @@ pub struct Respond {
     pub instructions: Option<String>,
     /// Speech alone: no function may be called.
     pub speech_only: bool,
+    /// Beside the conversation, which does not know of it.
+    pub aside: bool,
 }
 
 /// A visible change of the call.
@@ -302,6 +392,18 @@ pub enum Change {
     },
     /// The call goes on after all: the judgement was early.
     VerdictWithdrawn,
+    /// The model asks the host something.
+    Asked {
+        /// Names the question.
+        id: String,
+        /// What it asks.
+        text: String,
+    },
+    /// That question waits no longer.
+    NotAnswered {
+        /// Which.
+        id: String,
+    },
     /// The disclosure has been played in full.
     Disclosed,
     /// The callee has said something.
@@ -310,7 +412,7 @@ pub enum Change {
     FirstWord(Duration),
     /// The agent's answer was sent this long after the callee had stopped speaking.
     TurnLatency(Duration),
-    /// This much of the callee's first words was lost, because the model took too long to listen.
+    /// This much of what the callee said was lost, because no model listened for too long.
     EarlyAudioDropped(Duration),
     /// Audio missing in the callee's stream was replaced by this much silence towards the model.
     GapFilled(Duration),

@@ -24,20 +24,36 @@ pub(super) enum Closed {
     Greeting,
     /// Nobody is there to hear: the carrier's stream is lost.
     Detached,
+    /// A machine is suspected, or gets its message.
+    Machine,
+    /// On hold: the model is asked about each turn it hears, and says nothing by itself.
+    Hold,
+    /// Keys are about to be pressed, or are being pressed.
+    Keys,
     /// The call is ending.
     Ending,
 }
 
 /// See the module.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one session"
+)]
 pub(super) struct Gate {
     closed: Vec<Closed>,
+    /// There is a session.
+    present: bool,
+    /// Open, the model waits longer for the end of a turn.
+    patient: bool,
     /// In force at the model.
     confirmed: Turns,
     /// Sent and not yet confirmed, oldest first.
     unconfirmed: VecDeque<Turns>,
     /// The response under way at the model.
     active: Option<String>,
+    /// It stands beside the conversation.
+    aside: bool,
     /// A response was asked for and has not begun.
     asked: Option<Respond>,
     /// What was asked for when the active response began, which is taken for it. If the model then
@@ -56,9 +72,12 @@ impl Gate {
     pub(super) fn new() -> Self {
         Self {
             closed: vec![Closed::Greeting],
+            present: true,
+            patient: false,
             confirmed: Turns::Ours,
             unconfirmed: VecDeque::from([Turns::Ours]),
             active: None,
+            aside: false,
             asked: None,
             presumed: None,
             queue: VecDeque::new(),
@@ -74,7 +93,7 @@ impl Gate {
 
     /// The model cancels its response by itself when the callee speaks.
     pub(super) fn model_yields(&self) -> bool {
-        self.confirmed == Turns::Models && self.unconfirmed.is_empty()
+        self.confirmed != Turns::Ours && self.unconfirmed.is_empty()
     }
 
     pub(super) fn callee_speaks(&self) -> bool {
@@ -107,15 +126,25 @@ impl Gate {
         self.align()
     }
 
+    /// Whether the model is to wait longer for the end of a turn.
+    pub(super) fn be_patient(&mut self, patient: bool) -> Option<ToModel> {
+        self.patient = patient;
+        self.align()
+    }
+
+    pub(super) fn is_patient(&self) -> bool {
+        self.patient
+    }
+
     /// Asks the model for the turn taking that the gate demands, unless that is on its way.
     fn align(&mut self) -> Option<ToModel> {
-        let wanted = if self.is_open() {
-            Turns::Models
-        } else {
-            Turns::Ours
+        let wanted = match (self.is_open(), self.patient) {
+            (false, _) => Turns::Ours,
+            (true, false) => Turns::Models,
+            (true, true) => Turns::ModelsPatiently,
         };
         let coming = self.unconfirmed.back().copied().unwrap_or(self.confirmed);
-        (wanted != coming && self.unconfirmed.len() < UNCONFIRMED).then(|| {
+        (self.present && wanted != coming && self.unconfirmed.len() < UNCONFIRMED).then(|| {
             self.unconfirmed.push_back(wanted);
             ToModel::Turns(wanted)
         })
@@ -161,10 +190,18 @@ impl Gate {
         self.unanswered = false;
     }
 
-    /// Answers what was said while the gate was closed, once, as soon as it is open at the model.
+    /// Answers what was said while the gate was closed, once, as soon as it is open at the model. On
+    /// hold, every turn is answered by us: perhaps by waiting on.
     fn answer_if_due(&mut self) -> Option<ToModel> {
-        let open = self.is_open() && self.unconfirmed.is_empty();
-        if !self.unanswered || !open || self.callee_speaks || self.is_busy() {
+        let open = self.closed.iter().all(|why| *why == Closed::Hold);
+        let settled = self.unconfirmed.is_empty();
+        if !self.present
+            || !self.unanswered
+            || !open
+            || !settled
+            || self.callee_speaks
+            || self.is_busy()
+        {
             return None;
         }
         self.ask(Respond::default())
@@ -172,7 +209,7 @@ impl Gate {
 
     /// Makes the model speak, after what it is saying now.
     pub(super) fn ask(&mut self, respond: Respond) -> Option<ToModel> {
-        if self.active.is_some() || self.asked.is_some() {
+        if !self.present || self.active.is_some() || self.asked.is_some() {
             if self.queue.len() < QUEUE {
                 self.queue.push_back(respond);
             }
@@ -195,6 +232,7 @@ impl Gate {
     /// A response has begun. Returns whether it is one that we asked for.
     pub(super) fn started(&mut self, response: &str) -> bool {
         self.active = Some(response.to_owned());
+        self.aside = false;
         self.unanswered = false;
         self.presumed = self.asked.take();
         self.presumed.is_some()
@@ -228,13 +266,68 @@ impl Gate {
         self.next()
     }
 
+    /// The response under way stands beside the conversation.
+    pub(super) fn is_aside(&self) -> bool {
+        self.aside && self.active.is_some()
+    }
+
+    /// A response beside the conversation has begun: the model is busy with it, no more.
+    pub(super) fn started_aside(&mut self, response: &str) {
+        self.active = Some(response.to_owned());
+        self.aside = true;
+    }
+
+    /// Something that was asked for has not begun.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some() || !self.queue.is_empty()
+    }
+
+    /// Nothing about turn taking is on its way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unconfirmed.is_empty()
+    }
+
+    /// The session is gone, and with it what it was about to say: what was asked for in certain words
+    /// is asked for again, unless some of it `was_heard`. Returns whether the callee awaits an answer.
+    pub(super) fn leave(&mut self, was_heard: bool) -> bool {
+        let begun = self.presumed.take().filter(|_| !was_heard);
+        let mut owed = std::mem::take(&mut self.unanswered);
+        for respond in [begun, self.asked.take()].into_iter().flatten() {
+            if respond == Respond::default() {
+                owed = true;
+            } else if self.queue.len() < QUEUE {
+                self.queue.push_front(respond);
+            }
+        }
+        self.present = false;
+        self.active = None;
+        self.aside = false;
+        self.confirmed = Turns::Ours;
+        self.unconfirmed.clear();
+        self.refusals = 0;
+        self.callee_speaks = false;
+        owed
+    }
+
+    /// A new session is there, which listens and waits to be asked.
+    pub(super) fn join(&mut self, owed: bool) -> Option<ToModel> {
+        self.present = true;
+        self.unanswered |= owed;
+        self.align()
+    }
+
+    /// Asks for what waits.
+    pub(super) fn go_on(&mut self) -> Option<ToModel> {
+        self.next()
+    }
+
     /// Drops what waits: the conversation has moved on.
     pub(super) fn drop_queue(&mut self) {
         self.queue.clear();
     }
 
     fn next(&mut self) -> Option<ToModel> {
-        if self.active.is_some() || self.asked.is_some() {
+        if !self.present || self.active.is_some() || self.asked.is_some() {
             return None;
         }
         match self.queue.pop_front() {

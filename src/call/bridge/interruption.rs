@@ -26,6 +26,11 @@ impl History {
         }
         self.0.push_back(frame.clone());
     }
+
+    /// All of them, oldest first.
+    pub(super) fn frames(&self) -> VecDeque<Audio> {
+        self.0.clone()
+    }
 }
 
 /// A sound over the agent's words.

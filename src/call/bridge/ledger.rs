@@ -34,6 +34,8 @@ struct Item {
     heard: u64,
     /// All its audio has been received.
     complete: bool,
+    /// The present session of the model does not know it.
+    foreign: bool,
     /// Pieces of its text, each with the audio position at which it arrived.
     words: Vec<(u64, String)>,
     /// Its whole text, when the model has given it.
@@ -62,6 +64,8 @@ pub(super) enum Heard {
 pub(super) struct CutItem {
     pub(super) id: String,
     pub(super) heard: Heard,
+    /// The present session of the model does not know it.
+    pub(super) foreign: bool,
     /// What was said aloud, if anything was.
     pub(super) spoken: Option<Spoken>,
 }
@@ -96,6 +100,7 @@ impl Ledger {
                     sent: 0,
                     heard: 0,
                     complete: false,
+                    foreign: false,
                     words: Vec::new(),
                     text: None,
                 });
@@ -245,6 +250,28 @@ impl Ledger {
         }
     }
 
+    /// The session that said all this is gone: no other knows it.
+    pub(super) fn disown(&mut self) {
+        for item in &mut self.items {
+            item.foreign = true;
+        }
+    }
+
+    /// All that has begun to be said has all its audio.
+    pub(super) fn is_complete(&self) -> bool {
+        self.items.iter().all(|item| item.complete)
+    }
+
+    /// What the callee is just hearing, by the line it will be.
+    pub(super) fn saying(&self) -> Vec<(u32, String)> {
+        let lines = self.items.iter().filter_map(|item| {
+            let (slot, _) = item.line?;
+            let text = item.text.clone().unwrap_or_else(|| item.joined(u64::MAX));
+            (!text.trim().is_empty()).then_some((slot, text))
+        });
+        lines.collect()
+    }
+
     /// Nothing is waiting to be heard.
     pub(super) fn is_silent(&self) -> bool {
         self.items
@@ -283,6 +310,7 @@ impl Item {
         CutItem {
             id: self.id,
             heard,
+            foreign: self.foreign,
             spoken,
         }
     }

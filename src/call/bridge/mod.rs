@@ -19,9 +19,17 @@ mod callee;
 mod ending;
 pub mod event;
 mod gate;
+mod hold;
+mod host;
 mod interruption;
+mod keys;
 mod ledger;
+mod machine;
+mod model;
+mod moment;
 mod opening;
+mod reattach;
+mod replay;
 mod silence;
 #[cfg(test)]
 mod tests;
@@ -31,16 +39,21 @@ use std::time::Duration;
 
 use self::ending::Ending;
 use self::event::{CarrierEvent, Change, Command, End, Input, ModelEvent, Output, ToModel};
-use self::gate::{Closed, Gate};
+use self::gate::Gate;
+use self::hold::Hold;
+use self::host::Host;
 use self::interruption::{History, Sound};
+use self::keys::Pressing;
 use self::ledger::{Ledger, Spoken};
+use self::machine::Machine;
+use self::model::Session;
+use self::moment::Moment;
 use self::opening::{Hello, Opening};
+use self::reattach::Carrier;
+use self::replay::Memory;
 use super::audio::Audio;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
-
-/// A lost stream is a hang-up, unless a new one comes within this time.
-const REATTACH: Duration = Duration::from_secs(3);
 
 /// The line of a turn whose words could not be made out.
 const UNINTELLIGIBLE: &str = "(unintelligible)";
@@ -58,30 +71,33 @@ pub struct Settings {
     pub interrupt_after: Duration,
     /// Nobody speaks this long: the agent asks whether anybody is there.
     pub silence: Duration,
+    /// Longest time on hold, all in all.
+    pub hold: Duration,
+    /// Longest wait for the host's answer to a question.
+    pub ask_host: Duration,
+    /// The carrier tells who answered; for a while, that is waited for.
+    pub detects_machines: bool,
+    /// Instructions to say "one moment, please", for when the model is lost; none: nothing is said.
+    pub one_moment: Option<String>,
     /// Longest time from the start of the session to the first media stream.
     pub connect_within: Duration,
 }
 
-/// The carrier's stream, as an attachment.
-#[derive(Debug, Default)]
-struct Carrier {
-    /// When the present stream was attached.
-    attached: Option<Duration>,
-    /// When the first one was.
-    answered: Option<Duration>,
-    /// When the last one was lost.
-    lost: Option<Duration>,
-    /// Where in the stream the next frame should begin.
-    next_frame: Option<Duration>,
-}
-
 /// The response under way.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one response"
+)]
 struct Response {
     /// It has sound.
     spoke: bool,
     /// It called a function, whose output it has not seen.
     called: bool,
+    /// It called a function after which nothing is to be said.
+    waits: bool,
+    /// It asked the host, whose answer comes later.
+    asks_host: bool,
 }
 
 /// Keys that the callee is pressing.
@@ -110,16 +126,32 @@ pub struct Bridge {
     opening: Opening,
     ending: Option<Ending>,
 
+    machine: Machine,
+    hold: Hold,
+    host: Host,
+    /// The disclosure was heard in full.
+    disclosed: bool,
+
     carrier: Carrier,
+    session: Session,
+    memory: Memory,
+    moment: Moment,
+    /// A session was left that owed the callee an answer.
+    answer_due: bool,
+    /// It listens.
     model_ready: bool,
     early: VecDeque<Audio>,
     early_samples: u64,
+    /// What the callee is saying, or has said without being answered.
+    utterance: VecDeque<Audio>,
 
     /// Lines of the transcript so far.
     slots: u32,
     /// Turns of the callee whose words are awaited: item, line, and when it was begun.
     callee_turns: VecDeque<(String, u32, Duration)>,
     keys: Option<Keys>,
+    /// Keys that the agent presses.
+    pressing: Option<Pressing>,
 
     hello: Hello,
     /// What the callee is saying began before the greeting, which answers it.
@@ -163,13 +195,23 @@ impl Bridge {
             ledger: Ledger::default(),
             opening: Opening::Waiting,
             ending: None,
+            machine: Machine::default(),
+            hold: Hold::default(),
+            host: Host::default(),
+            disclosed: false,
             carrier: Carrier::default(),
+            session: Session::default(),
+            memory: Memory::default(),
+            moment: Moment::default(),
+            answer_due: false,
             model_ready: false,
             early: VecDeque::new(),
             early_samples: 0,
+            utterance: VecDeque::new(),
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,
+            pressing: None,
             hello: Hello::Silent,
             hello_pending: false,
             callee_spoke: false,
@@ -201,6 +243,12 @@ impl Bridge {
             Input::Carrier(event) => self.carrier_event(event),
             Input::Model(event) => self.model_event(event),
             Input::Command(Command::End(end)) => self.hang_up(end),
+            Input::Command(Command::Keys(answer)) => self.keys_answered(answer),
+            Input::Command(Command::Answered(who)) => self.answered_by(who),
+            Input::Command(Command::Answer { question, text }) => {
+                self.host_answers(&question, &text);
+            }
+            Input::Command(Command::Instruct(text)) => self.host_instructs(&text),
             Input::Tick => {}
         }
         self.on_time();
@@ -245,7 +293,12 @@ impl Bridge {
             self.silence_deadline(),
             self.interruption_deadline(),
             self.connect_deadline(),
-            self.carrier.lost.map(|at| at + REATTACH),
+            self.hang_up_deadline(),
+            self.keys_deadline(),
+            self.machine_deadline(),
+            self.hold_deadline(),
+            self.session_deadline(),
+            self.host_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -272,13 +325,7 @@ impl Bridge {
                     .into(),
             ));
         }
-        if self
-            .carrier
-            .lost
-            .is_some_and(|at| at + REATTACH <= self.now)
-        {
-            self.hang_up(End::CalleeHungUp);
-        }
+        self.hang_up_on_time();
         if self
             .keys
             .as_ref()
@@ -286,10 +333,15 @@ impl Bridge {
         {
             self.keys_complete();
         }
+        self.machine_on_time();
+        self.host_on_time();
         self.interruption_on_time();
         self.opening_on_time();
         self.silence_on_time();
+        self.hold_on_time();
         self.ending_on_time();
+        self.keys_on_time();
+        self.session_on_time();
     }
 
     fn carrier_event(&mut self, event: CarrierEvent) {
@@ -302,35 +354,19 @@ impl Bridge {
         }
     }
 
-    fn attach(&mut self) {
-        // Whatever an older stream still held will not be heard on this one.
-        if self.carrier.attached.is_some() {
-            self.detach();
-        }
-        self.carrier.attached = Some(self.now);
-        self.carrier.answered.get_or_insert(self.now);
-        self.carrier.lost = None;
-        self.carrier.next_frame = None;
-        let open = self.gate.open(Closed::Detached);
-        self.tell_model(open);
-    }
-
-    fn detach(&mut self) {
-        if self.carrier.attached.take().is_none() {
-            return;
-        }
-        self.carrier.lost = Some(self.now);
-        self.greeting_interrupted();
-        let close = self.gate.close(Closed::Detached);
-        self.tell_model(close);
-        if self.gate.active().is_some() && self.draft().is_none() {
-            self.out.push_back(Output::Model(ToModel::Cancel));
-        }
-        self.cut();
-    }
-
     fn model_event(&mut self, event: ModelEvent<'_>) {
         match event {
+            ModelEvent::Lost { why, returns } => return self.model_lost(why, returns),
+            ModelEvent::Offered => return self.model_offered(),
+            ModelEvent::NotOpened { why, returns } => {
+                return self.model_not_opened(why, returns);
+            }
+            // What a session still says that is gone.
+            _ if self.model_is_lost() => return,
+            _ => {}
+        }
+        match event {
+            ModelEvent::Lost { .. } | ModelEvent::Offered | ModelEvent::NotOpened { .. } => {}
             ModelEvent::Configured => self.configured(),
             ModelEvent::SpeechStarted => self.speech_started(),
             ModelEvent::SpeechStopped => self.speech_stopped(),
@@ -338,6 +374,7 @@ impl Bridge {
             ModelEvent::CallerWords { item, text } => self.callee_words(item, text.trim()),
             ModelEvent::CallerWordsFailed { item } => self.callee_words(item, UNINTELLIGIBLE),
             ModelEvent::ResponseStarted { response } => self.response_started(response),
+            ModelEvent::AsideStarted { response } => self.aside_started(response),
             ModelEvent::Audio {
                 response,
                 item,
@@ -350,7 +387,8 @@ impl Bridge {
                         .complete(item, |to| out.push_back(Output::Carrier(to)));
                 }
             }
-            ModelEvent::Words { .. } | ModelEvent::WordsDone { .. } if !self.is_saying() => {}
+            ModelEvent::Words { .. } | ModelEvent::WordsDone { .. }
+                if !self.is_saying() && !self.gate.is_aside() => {}
             ModelEvent::Words { item, text } => {
                 if let Some(draft) = self.draft() {
                     draft.words(item, &text);
@@ -381,7 +419,6 @@ impl Bridge {
                 kind,
                 message,
             } => self.model_error(about, kind, &message),
-            ModelEvent::Lost { why } => self.hang_up(End::ModelGone(why.to_owned())),
         }
     }
 
@@ -396,6 +433,7 @@ impl Bridge {
 
     fn publish_spoken(&mut self, spoken: Option<Spoken>) {
         if let Some(Spoken { slot, at, text }) = spoken {
+            self.memory.agent(slot, &text);
             self.publish(Change::Line {
                 slot,
                 at,
@@ -406,11 +444,13 @@ impl Bridge {
     }
 
     fn tell(&mut self, text: &str) {
-        self.out
-            .push_back(Output::Model(ToModel::Tell(text.to_owned())));
+        self.memory.told(self.slots, text);
+        self.send(ToModel::Tell(text.to_owned()));
     }
 
     fn tell_model(&mut self, message: Option<ToModel>) {
-        self.out.extend(message.map(Output::Model));
+        if let Some(message) = message {
+            self.send(message);
+        }
     }
 }

@@ -88,6 +88,7 @@ impl Bridge {
         let ask = self.gate.ask(Respond {
             instructions: Some(self.settings.disclosure.instructions()),
             speech_only: true,
+            aside: false,
         });
         self.tell_model(ask);
     }
@@ -96,6 +97,7 @@ impl Bridge {
     pub(super) fn draft(&mut self) -> Option<&mut Draft> {
         match &mut self.opening {
             Opening::Preparing(draft) => Some(draft),
+            _ if self.gate.is_aside() => self.moment.draft(),
             _ => None,
         }
     }
@@ -109,11 +111,11 @@ impl Bridge {
         let discloses = self.settings.disclosure.is_made_by(&draft.text());
         if completed && discloses && draft.samples > 0 && draft.samples <= LONGEST {
             self.opening = Opening::Held(draft);
-            return;
+            return self.prepare_moment();
         }
         for part in draft.parts {
             let delete = ToModel::Delete { item: part.item };
-            self.out.push_back(super::Output::Model(delete));
+            self.send(delete);
         }
         if draft.attempt + 1 < ATTEMPTS {
             self.prepare_greeting(draft.attempt + 1);
@@ -134,12 +136,13 @@ impl Bridge {
             .carrier
             .attached
             .filter(|_| !matches!(self.opening, Opening::Done))?;
-        if self.settings.greeting_wait.is_zero() {
+        if self.settings.greeting_wait.is_zero() || self.speaks_to_mailbox() {
             return Some(attached);
         }
         Some(match self.hello {
             Hello::Silent => attached + self.settings.greeting_wait,
-            Hello::Speaking { since } => since + HELLO,
+            // A recording, perhaps: it is known soon.
+            Hello::Speaking { since } => self.verdict_due().unwrap_or(since + HELLO),
             Hello::Said { until } => until.max(attached),
         })
     }
@@ -181,7 +184,7 @@ impl Bridge {
         self.gate.consider_answered();
         self.awaiting_answer = None;
         self.hello_pending = self.hello_pending && !self.gate.callee_speaks();
-        if let Some(answered) = self.carrier.answered {
+        if let Some(answered) = self.carrier.answered.filter(|_| !self.disclosed) {
             self.publish(Change::FirstWord(self.now.saturating_sub(answered)));
         }
         // To the callee it is one sentence, in however many items the model said it.
@@ -207,8 +210,17 @@ impl Bridge {
             Opening::Playing { greeting, .. } if greeting.item() == heard => {}
             _ => return,
         }
-        self.opening = Opening::Done;
-        self.publish(Change::Disclosed);
+        if let Opening::Playing { greeting, .. } =
+            std::mem::replace(&mut self.opening, Opening::Done)
+        {
+            if !std::mem::replace(&mut self.disclosed, true) {
+                self.publish(Change::Disclosed);
+                self.tell_held();
+            }
+            if self.mailbox_follows(greeting) {
+                return;
+            }
+        }
         let open = self.gate.open(Closed::Greeting);
         self.tell_model(open);
     }
@@ -268,8 +280,21 @@ impl Draft {
         whole.clone_into(&mut self.part(item).text);
     }
 
+    pub(super) fn attempt(&self) -> u8 {
+        self.attempt
+    }
+
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// How it sounds.
+    pub(super) fn into_audio(self) -> Vec<Audio> {
+        self.parts.into_iter().flat_map(|part| part.audio).collect()
+    }
+
     /// What was said in all of them.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let texts: Vec<&str> = self.parts.iter().map(|part| part.text.as_str()).collect();
         texts.join(" ")
     }

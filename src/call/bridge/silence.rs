@@ -21,8 +21,9 @@ impl Bridge {
 
     /// Nobody speaks, and nobody is about to. What closes the gate (a lost stream, the end) also
     /// stops this clock.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.is_conversing()
+            && !self.model_is_lost()
             && self.gate.is_open()
             && !self.gate.callee_speaks()
             && !self.gate.is_busy()
@@ -51,7 +52,9 @@ impl Bridge {
             return;
         }
         self.quiet_since = None;
-        if self.asked_if_there {
+        if self.host_is_asked() {
+            self.reassure();
+        } else if self.asked_if_there {
             self.end_for_silence(NOBODY_THERE);
         } else {
             self.asked_if_there = true;

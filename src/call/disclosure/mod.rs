@@ -3,6 +3,7 @@
 //! It is worded here, not by the host and not by the model, and whether it was said is checked
 //! against the words of the model.
 
+mod moment;
 mod sentences;
 mod words;
 
@@ -88,6 +89,12 @@ pub fn apology(language: &Language) -> (&'static str, String) {
         Some(row) => (row.apology, language.with_region()),
         None => (ENGLISH.apology, Language::default().tag().to_owned()),
     }
+}
+
+/// Instructions to say "one moment, please" in the language of the call, as far as we have it.
+pub fn one_moment(language: &Language) -> String {
+    let sentence = row(language).map_or(moment::ENGLISH, |row| moment::sentence(row.language));
+    format!("Say exactly the following: \"{sentence}\" Say nothing before it and nothing after it.")
 }
 
 fn row(language: &Language) -> Option<&'static Sentences> {

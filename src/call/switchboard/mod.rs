@@ -1,17 +1,19 @@
 //! The switchboard: places calls, passes on what Twilio reports about them, and ends them.
 //!
 //! - [`place`]: the only place that dials.
+//! - [`attach`]: what keeps carrier and model attached to a conversation.
 //! - [`report`]: Twilio's webhooks and media streams.
 //! - [`history`]: calls that have ended, here or in another process.
 //! - [`orphans`]: calls of processes that have died.
 
+mod attach;
 mod history;
 mod orphans;
 mod place;
 mod report;
 
 pub use self::history::HistoryError;
-pub use self::place::{Order, PlaceError, Placed};
+pub use self::place::{Order, PlaceError, Placed, Unconfirmed};
 pub use self::report::Stray;
 
 use self::orphans::Orphans;
@@ -174,9 +176,8 @@ impl Switchboard {
 
     /// The life of a call, from before it is dialled to after it is hung up.
     async fn run(self: Arc<Self>, session: Arc<Session>, mut driver: Driver) {
-        let connect = self.connect_model();
         // A bug in one call must neither leave its line open nor touch another call.
-        let running = Box::pin(AssertUnwindSafe(driver.run(connect)).catch_unwind());
+        let running = Box::pin(AssertUnwindSafe(driver.run(&self)).catch_unwind());
         let ended = running.await;
         let end = ended.unwrap_or_else(|_| End::Failed("An internal error ended the call.".into()));
         // What the model still has to say about the call is welcome, but not waited for when the
@@ -200,7 +201,8 @@ impl Switchboard {
         driver.close_carrier().await;
     }
 
-    async fn connect_model(&self) -> Result<ModelSocket, ConnectError> {
+    /// Opens a socket to the model. There is no timeout in here.
+    pub(super) async fn connect_model(&self) -> Result<ModelSocket, ConnectError> {
         let Ok(line) = &self.line else {
             return Err(ConnectError::Unreachable("calls are not configured".into()));
         };

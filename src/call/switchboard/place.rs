@@ -11,11 +11,12 @@ use uuid::Uuid;
 use super::{Switchboard, VoiceLine};
 use crate::call::bridge::event::End;
 use crate::call::bridge::{self, Bridge};
-use crate::call::disclosure::Disclosure;
+use crate::call::disclosure::{self, Disclosure};
 use crate::call::drive::Driver;
 use crate::call::language::Language;
 use crate::call::record::{Brief, Call, Lines};
 use crate::call::session::{Dial, Session};
+use crate::config::{Confirm, MachineDetection};
 use crate::idempotency::{Begun, Reused};
 use crate::phone::E164;
 use crate::realtime::prompt;
@@ -98,10 +99,20 @@ pub struct Order {
 
 impl Order {
     /// Stands for all that makes two orders the same.
-    fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         format!("{} {self:?}", self.to.as_str())
     }
+
+    fn key(&self) -> Option<Key> {
+        let key = self.idempotency_key.as_deref()?;
+        Some(Key::new("phone_call_place", key, &self.fingerprint()))
+    }
 }
+
+/// The user has not confirmed a call that they must confirm; why, for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Nobody was called: {0}")]
+pub struct Unconfirmed(pub String);
 
 /// Why a call was not placed. The text is for the agent.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +138,9 @@ pub enum PlaceError {
     /// Something that calls need is not there.
     #[error("Calls are not possible now: {}. Tell the user; the other messaging tools are not affected.", .0.join("; "))]
     NotReady(Vec<String>),
+    /// The user must confirm the call, and has not.
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
     /// The model does not take the call.
     #[error("Nobody was called, because the voice model is not available: {0}")]
     Model(String),
@@ -174,6 +188,24 @@ impl Switchboard {
     /// [`PlaceError`]; unless it is [`PlaceError::Unknown`], nothing was dialled and nothing is
     /// held of any limit.
     pub async fn place(self: &Arc<Self>, order: Order) -> Result<Placed, PlaceError> {
+        self.place_if(order, async {
+            let why = "OPENAGENT_PHONE_CONFIRM=always demands a confirmation, and there is nobody to ask.";
+            Err(Unconfirmed(why.to_owned()))
+        })
+        .await
+    }
+
+    /// The same; where the user must confirm each call, `confirmed` asks them. They are asked after
+    /// the cheap checks, and not about a repeated request.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`place`](Self::place).
+    pub async fn place_if(
+        self: &Arc<Self>,
+        order: Order,
+        confirmed: impl Future<Output = Result<(), Unconfirmed>> + Send,
+    ) -> Result<Placed, PlaceError> {
         let ticket = match &order.idempotency_key {
             None => None,
             Some(key) => match self.keys.begin(key, &order.fingerprint()).await {
@@ -185,6 +217,12 @@ impl Switchboard {
                 Ok(Begun::First(ticket)) => Some(ticket),
             },
         };
+        if self.config.phone.confirm == Confirm::Always {
+            if let Some(placed) = self.would_dial(&order).await? {
+                return Ok(placed);
+            }
+            confirmed.await?;
+        }
         // In a task of its own: a request that is cancelled half way must neither leave a call
         // behind that nobody knows of, nor release its key.
         let board = Arc::clone(self);
@@ -203,6 +241,43 @@ impl Switchboard {
         dialling.await.unwrap_or(Err(PlaceError::Internal))
     }
 
+    /// Whether there is any point in asking the user: nothing is held or counted by this. Returns the
+    /// call that the key led to before, if there is one.
+    async fn would_dial(&self, order: &Order) -> Result<Option<Placed>, PlaceError> {
+        self.rules.destinations.check(&order.to)?;
+        if let Err(missing) = &self.line {
+            return Err(PlaceError::NotReady(missing.clone()));
+        }
+        let (brief, key) = (self.brief(order), order.key());
+        let new = self.new_call(&brief, key.as_ref());
+        let now = Utc::now();
+        match self.store.probe_call(new, &self.rules.limits, now).await? {
+            Reserved::New(..) => Ok(None),
+            Reserved::Before(id) => self.placed_before(id, Instant::now()).await,
+        }
+    }
+
+    /// What will be known of a call; its duration is what is asked for.
+    fn brief(&self, order: &Order) -> Brief {
+        let cap = self.config.phone.max_duration;
+        Brief {
+            to: order.to.clone(),
+            from: self.from.clone(),
+            mission: order.mission.clone(),
+            language: order.language.clone(),
+            max_duration: order.max_duration.map_or(cap, |asked| asked.min(cap)),
+        }
+    }
+
+    fn new_call<'a>(&'a self, brief: &'a Brief, key: Option<&'a Key>) -> limits::NewCall<'a> {
+        limits::NewCall {
+            brief,
+            account: self.account(),
+            key,
+            overhead: OVERHEAD,
+        }
+    }
+
     async fn dial_once(self: &Arc<Self>, order: &Order) -> Result<Placed, PlaceError> {
         if self.stop.is_cancelled() {
             return Err(PlaceError::Stopping);
@@ -212,25 +287,11 @@ impl Switchboard {
             .line
             .as_ref()
             .map_err(|missing| PlaceError::NotReady(missing.clone()))?;
-        let cap = self.config.phone.max_duration;
-        let mut brief = Brief {
-            to: order.to.clone(),
-            from: self.from.clone(),
-            mission: order.mission.clone(),
-            language: order.language.clone(),
-            max_duration: order.max_duration.map_or(cap, |asked| asked.min(cap)),
-        };
-        let key = order.idempotency_key.as_deref();
-        let key = key.map(|key| Key::new("phone_call_place", key, &order.fingerprint()));
+        let (mut brief, key) = (self.brief(order), order.key());
         let started = Instant::now();
         loop {
             let now = Utc::now();
-            let new = limits::NewCall {
-                brief: &brief,
-                account: self.account(),
-                key: key.as_ref(),
-                overhead: OVERHEAD,
-            };
+            let new = self.new_call(&brief, key.as_ref());
             match self
                 .store
                 .reserve_call(new, &self.rules.limits, now)
@@ -323,6 +384,10 @@ impl Switchboard {
             max_duration: granted,
             silence: phone.silence,
             interrupt_after: phone.interrupt_after,
+            hold: phone.hold,
+            ask_host: phone.ask_host,
+            detects_machines: phone.machine_detection == MachineDetection::Detect,
+            one_moment: Some(disclosure::one_moment(&order.language)),
             connect_within: Duration::from_secs(RING_TIMEOUT_S.into()) + CONNECT_MARGIN,
         });
         let (ready, is_ready) = oneshot::channel();
@@ -381,6 +446,8 @@ impl Switchboard {
         let call = &session.call;
         let time_limit =
             (call.brief.max_duration.as_secs() + TIME_LIMIT_MARGIN_S).max(TIME_LIMIT_MIN_S);
+        let detects = self.config.phone.machine_detection == MachineDetection::Detect;
+        let answered = line.public_url.join(&format!("amd/{}", call.id));
         let created = self
             .twilio
             .create_call(&NewCall {
@@ -388,6 +455,7 @@ impl Switchboard {
                 from: call.brief.from.as_str(),
                 url: &line.public_url.join(&format!("twiml/{}", call.id)),
                 status_callback: &line.public_url.join(&format!("status/{}", call.id)),
+                answered_callback: detects.then_some(&*answered),
                 ring_timeout_s: RING_TIMEOUT_S,
                 time_limit_s: u32::try_from(time_limit).unwrap_or(u32::MAX),
             })

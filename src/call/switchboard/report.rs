@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::place::OVERHEAD;
 use super::{Switchboard, apology};
-use crate::call::bridge::event::End;
+use crate::call::bridge::event::{AnsweredBy, End};
 use crate::call::drive::CarrierStream;
 use crate::call::session::{Dial, Session};
 use crate::call::snapshot::Status;
@@ -94,6 +94,22 @@ impl Switchboard {
         }
     }
 
+    /// Twilio reports who answered.
+    pub fn on_answered_by(&self, session: &Session, call_sid: &str, answered_by: &str) {
+        let call = &session.call;
+        let Some(who) = read_answered_by(answered_by) else {
+            tracing::debug!(call = %call.id, "unknown kind of callee ignored");
+            return;
+        };
+        if !call.learn_sid(call_sid) {
+            tracing::warn!(call = %call.id, "who answered another call ignored");
+            return;
+        }
+        if !call.is_final() {
+            session.answered_by(who);
+        }
+    }
+
     /// A call that has ended here shows signs of life at Twilio, for instance because the answer to
     /// our dialling was lost.
     fn hang_up_late(self: &Arc<Self>, session: &Arc<Session>, call_sid: &str) {
@@ -164,6 +180,17 @@ pub enum Stray {
     Orphan,
     /// Whose is not looked up: too many are asking at once.
     TooMany,
+}
+
+/// Twilio's `AnsweredBy`, in our words; `None` for one that it invents tomorrow.
+fn read_answered_by(answered_by: &str) -> Option<AnsweredBy> {
+    Some(match answered_by {
+        "human" | "unknown" | "machine_start" => AnsweredBy::Person,
+        "machine_end_beep" | "machine_end_silence" => AnsweredBy::Mailbox,
+        "machine_end_other" => AnsweredBy::Menu,
+        "fax" => AnsweredBy::Fax,
+        _ => return None,
+    })
 }
 
 /// Twilio's `CallStatus`, in our words.

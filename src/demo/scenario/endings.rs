@@ -99,12 +99,13 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "model-gone",
-        about: "the model's connection is lost in mid-sentence: the carrier's own voice apologises",
+        about: "the model closes its connection for good: the carrier's own voice apologises",
         options: || Options {
             model: ModelOptions {
                 fault: Some(ModelFault::ClosesAfter {
-                    responses: 2,
-                    code: 1011,
+                    // The greeting, "one moment, please", an answer.
+                    responses: 3,
+                    code: 3000,
                 }),
                 ..ModelOptions::default()
             },

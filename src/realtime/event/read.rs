@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::text::Text;
-use super::write::request;
+use super::write::{ASIDE, request};
 use crate::call::audio::{Audio, NotBase64};
 use crate::call::bridge::event::{ErrorKind, ModelEvent, ResponseEnding};
 
@@ -51,7 +51,6 @@ fn is_fatal(code: &str) -> bool {
             | "insufficient_quota"
             | "invalid_model"
             | "missing_model"
-            | "session_expired"
             | "beta_api_shape_disabled"
     )
 }
@@ -107,6 +106,29 @@ struct Object<'a> {
     message: Text<'a>,
     #[serde(borrow)]
     event_id: Text<'a>,
+}
+
+/// Where a response says what it was asked for; apart from [`Object`] for the same reason as
+/// [`Failed`].
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Created<'a> {
+    #[serde(borrow)]
+    response: CreatedResponse<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CreatedResponse<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    purpose: Text<'a>,
 }
 
 /// Where a failed response says why; apart from [`Object`], so that an odd explanation does not
@@ -166,9 +188,7 @@ pub fn parse(message: &Bytes) -> Result<Parsed<'_>, Malformed> {
         "conversation.item.input_audio_transcription.failed" => ModelEvent::CallerWordsFailed {
             item: id(&top.item_id, "item_id")?,
         },
-        "response.created" => ModelEvent::ResponseStarted {
-            response: id(&nested(message)?.response.id, "response.id")?,
-        },
+        "response.created" => started(message)?,
         "response.done" => ended(message)?,
         "response.output_item.done" => return called(message, &top),
         // An error that cannot be read is still an error.
@@ -198,6 +218,17 @@ fn audio(message: &Bytes, delta: Text<'_>) -> Result<Audio, Malformed> {
         Cow::Borrowed(text) => Ok(Audio::within(message, text)?),
         Cow::Owned(text) => Ok(Audio::from_base64(&text)?),
     }
+}
+
+fn started(message: &Bytes) -> Result<ModelEvent<'_>, Malformed> {
+    let response = id(&nested(message)?.response.id, "response.id")?;
+    let asked: Created<'_> = serde_json::from_slice(message).unwrap_or_default();
+    let purpose = asked.response.metadata.purpose;
+    Ok(if purpose.plain() == Some(ASIDE) {
+        ModelEvent::AsideStarted { response }
+    } else {
+        ModelEvent::ResponseStarted { response }
+    })
 }
 
 fn ended(message: &Bytes) -> Result<ModelEvent<'_>, Malformed> {
@@ -242,6 +273,7 @@ fn refused(error: Object<'_>) -> ModelEvent<'_> {
         about: error.event_id.plain().and_then(request),
         kind: match error.code.plain() {
             Some("conversation_already_has_active_response") => ErrorKind::Busy,
+            Some("session_expired") => ErrorKind::Expired,
             Some(code) if is_fatal(code) => ErrorKind::Fatal,
             _ => ErrorKind::Harmless,
         },

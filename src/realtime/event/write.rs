@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use crate::call::bridge::event::{Request, Respond, ToModel};
+use crate::call::bridge::event::{Recall, Request, Respond, ToModel};
 use crate::realtime::setup::Setup;
+
+/// The `metadata` of a response beside the conversation, which comes back when it begins.
+pub(super) const ASIDE: &str = "aside";
 
 /// The `event_id` of what we send. The service repeats it in the error it answers with, so that
 /// the bridge can tell a harmless refusal (a cancel that came too late) from a serious one. One
@@ -21,14 +24,15 @@ fn event_id(request: Request) -> &'static str {
         Request::Delete => "delete",
         Request::ToolOutput => "tool_output",
         Request::Tell => "tell",
+        Request::Recall => "recall",
     }
 }
 
 /// What an `event_id` that came back in an error was about.
 pub(super) fn request(event_id: &str) -> Option<Request> {
-    use Request::{Cancel, Configure, Delete, Respond, Tell, ToolOutput, Truncate, Turns};
+    use Request::{Cancel, Configure, Delete, Recall, Respond, Tell, ToolOutput, Truncate, Turns};
     [
-        Configure, Turns, Respond, Cancel, Truncate, Delete, ToolOutput, Tell,
+        Configure, Turns, Respond, Cancel, Truncate, Delete, ToolOutput, Tell, Recall,
     ]
     .into_iter()
     .find(|request| self::event_id(*request) == event_id)
@@ -91,9 +95,29 @@ pub fn write(to: &ToModel, setup: &Setup, into: &mut BytesMut) {
                 "content": [{"type": "input_text", "text": text}],
             },
         }),
+        ToModel::Recall(recall) => json!({
+            "type": "conversation.item.create",
+            "event_id": event_id(Request::Recall),
+            "item": recalled(recall),
+        }),
     };
     // A buffer that grows takes everything, and a `Value` has no way to fail.
     let _ = write!(into, "{event}");
+}
+
+fn recalled(recall: &Recall) -> Value {
+    let message = |role, kind, text| json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]});
+    match recall {
+        Recall::Said(text) => message("assistant", "output_text", text),
+        Recall::Heard(text) => message("user", "input_text", text),
+        Recall::Called {
+            call,
+            name,
+            arguments,
+        } => json!({
+            "type": "function_call", "call_id": call, "name": name, "arguments": arguments,
+        }),
+    }
 }
 
 fn response_create(respond: &Respond) -> Value {
@@ -103,6 +127,10 @@ fn response_create(respond: &Respond) -> Value {
     }
     if respond.speech_only {
         response.insert("tool_choice".into(), json!("none"));
+    }
+    if respond.aside {
+        response.insert("conversation".into(), json!("none"));
+        response.insert("metadata".into(), json!({"purpose": ASIDE}));
     }
     let mut event = json!({"type": "response.create", "event_id": event_id(Request::Respond)});
     if !response.is_empty() {
@@ -151,6 +179,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_event_is_written_as_the_reference_has_it() {
         let turn_detection = |by_the_model: bool| {
             json!({"type": "session.update", "event_id": "turns", "session": {
@@ -169,6 +198,7 @@ mod tests {
             ToModel::Respond(Respond {
                 instructions: instructions.map(str::to_owned),
                 speech_only,
+                aside: false,
             })
         };
         let item = || "item_a".to_owned();
@@ -188,6 +218,38 @@ mod tests {
                 respond(None, true),
                 json!({"type": "response.create", "event_id": "respond",
                     "response": {"tool_choice": "none"}}),
+            ),
+            (
+                ToModel::Respond(Respond {
+                    instructions: Some("Say it".into()),
+                    speech_only: true,
+                    aside: true,
+                }),
+                json!({"type": "response.create", "event_id": "respond",
+                    "response": {"instructions": "Say it", "tool_choice": "none",
+                        "conversation": "none", "metadata": {"purpose": "aside"}}}),
+            ),
+            (
+                ToModel::Recall(Recall::Said("Hello.".into())),
+                json!({"type": "conversation.item.create", "event_id": "recall",
+                    "item": {"type": "message", "role": "assistant",
+                        "content": [{"type": "output_text", "text": "Hello."}]}}),
+            ),
+            (
+                ToModel::Recall(Recall::Heard("Yes?".into())),
+                json!({"type": "conversation.item.create", "event_id": "recall",
+                    "item": {"type": "message", "role": "user",
+                        "content": [{"type": "input_text", "text": "Yes?"}]}}),
+            ),
+            (
+                ToModel::Recall(Recall::Called {
+                    call: "call_1".into(),
+                    name: "note".into(),
+                    arguments: "{}".into(),
+                }),
+                json!({"type": "conversation.item.create", "event_id": "recall",
+                    "item": {"type": "function_call", "call_id": "call_1", "name": "note",
+                        "arguments": "{}"}}),
             ),
             (
                 ToModel::Cancel,

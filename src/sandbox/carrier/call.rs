@@ -90,6 +90,8 @@ pub struct Call {
     pub streams: u32,
     /// Digits played to the callee by `<Play digits>`.
     pub digits: String,
+    /// What machine detection made of the callee.
+    pub answered_by: Option<String>,
     /// `TimeLimit` in seconds, if one was set.
     pub time_limit: Option<u64>,
     /// Callbacks in the order of their delivery: what they told, and the HTTP status of the answer
@@ -122,6 +124,7 @@ impl Call {
             first_audio: None,
             streams: 0,
             digits: String::new(),
+            answered_by: None,
             time_limit: None,
             callbacks: Vec::new(),
             created_at: Utc::now(),
@@ -165,7 +168,7 @@ impl Call {
             "duration": over.then(|| self.seconds().to_string()),
             "price": (over && billed && minutes > 0).then_some(price),
             "price_unit": "USD",
-            "answered_by": null,
+            "answered_by": self.answered_by,
             "annotation": null,
             "caller_name": null,
             "forwarded_from": null,

@@ -8,15 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, timeout};
 
 use super::Carrier;
+use super::amd::Detection;
 use super::call::{CallHandle, CallStatus, Command, Source, rfc2822};
 use super::stream;
 use super::twiml::{self, Verb};
 use super::webhook::{Callback, Callbacks, Fields};
-use crate::sandbox::callee::{Answer, Callee, FRAME, Moment, Person};
+use crate::sandbox::callee::{Answer, Callee, FRAME};
+use crate::sandbox::person::{Moment, Person};
 use crate::sandbox::speech;
-
-/// Call time after which machine detection has recognised a human.
-const HUMAN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the request that places a call asks for.
 pub(crate) struct Order {
@@ -33,8 +32,7 @@ pub(crate) struct Order {
 /// Asynchronous answering machine detection.
 pub(crate) struct MachineDetection {
     pub(crate) callback: String,
-    /// `DetectMessageEnd`: a machine is reported when its greeting is over.
-    pub(crate) to_the_end: bool,
+    pub(crate) detection: Detection,
 }
 
 /// Why a call is over.
@@ -252,6 +250,7 @@ impl Line {
                 'W' => 1_000,
                 key => {
                     self.call.update(|call| call.digits.push(key));
+                    self.person.hear_key(key);
                     200
                 }
             };
@@ -322,29 +321,32 @@ impl Line {
     }
 
     fn detect(&mut self) {
-        let human = self.answered_by == "human";
-        let Some(detection) = &self.order.detection else {
+        let Some(MachineDetection {
+            callback,
+            detection,
+        }) = &self.order.detection
+        else {
             return;
         };
-        let sure = if human || !detection.to_the_end {
-            self.call_time() >= HUMAN_AFTER
-        } else {
-            self.person.has_spoken()
-        };
-        if !sure {
+        let at = self.call_time();
+        let heard = self.person.impression();
+        let Some(verdict) = detection.verdict(&self.answered_by, heard, at) else {
             return;
-        }
-        let url = detection.callback.clone();
+        };
+        let verdict = verdict.to_owned();
+        self.call
+            .update(|call| call.answered_by = Some(verdict.clone()));
+        let url = callback.clone();
         let fields = vec![
             (
                 "CallSid".to_owned(),
                 self.call.read(|call| call.sid.clone()),
             ),
             ("AccountSid".to_owned(), self.carrier.account.sid.clone()),
-            ("AnsweredBy".to_owned(), self.answered_by.clone()),
+            ("AnsweredBy".to_owned(), verdict),
             (
                 "MachineDetectionDuration".to_owned(),
-                self.call_time().as_millis().to_string(),
+                at.as_millis().to_string(),
             ),
         ];
         self.callback("amd", url, fields);

@@ -2,8 +2,9 @@
 //!
 //! - `rest`: the HTTP face for calls, `messages`: for SMS, `form`: their parameters;
 //! - `call`: the record of a call, `line`: its life, `stream`: its media socket;
-//! - `playout`, `twiml`: the pure parts; `webhook`: signed requests back to the product.
+//! - `playout`, `twiml`, `amd` (machine detection): the pure parts; `webhook`: signed requests back to the product.
 
+mod amd;
 pub(crate) mod call;
 mod form;
 mod line;

@@ -4,6 +4,7 @@
 //! purpose, <https://www.twilio.com/docs/iam/test-credentials>.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::amd::Detection;
 use super::call::{Call, CallHandle, CallStatus, Command, Source};
 use super::form::{Form, RestError, answer, is_e164};
 use super::line::{Line, MachineDetection, Order};
@@ -294,14 +296,13 @@ fn source(form: &Form) -> Result<Option<Source>> {
 }
 
 fn order(carrier: &Carrier, form: &Form) -> Result<Order> {
-    for (name, allowed) in [
-        ("Method", ["POST", "POST"]),
-        ("StatusCallbackMethod", ["POST", "POST"]),
-        ("AsyncAmdStatusCallbackMethod", ["POST", "POST"]),
-        ("AsyncAmd", ["true", "false"]),
-        ("MachineDetection", ["Enable", "DetectMessageEnd"]),
+    for name in [
+        "Method",
+        "StatusCallbackMethod",
+        "AsyncAmdStatusCallbackMethod",
     ] {
-        if let Some(value) = form.get(name).filter(|value| !allowed.contains(value)) {
+        // Twilio takes GET, too; the product's routes do not.
+        if let Some(value) = form.get(name).filter(|value| *value != "POST") {
             carrier.complaints.add(format!("{name}={value}"));
         }
     }
@@ -327,22 +328,7 @@ fn order(carrier: &Carrier, form: &Form) -> Result<Order> {
             format!("SendDigits '{digits}' is invalid"),
         ));
     }
-    form.number("MachineDetectionTimeout", 3..=59)?;
-    let detect = form.get("MachineDetection").is_some() && digits.is_empty();
-    let callback = form.url("AsyncAmdStatusCallback", 21609)?;
-    let detection = match (detect && form.get("AsyncAmd") == Some("true"), callback) {
-        (true, Some(callback)) => Some(MachineDetection {
-            callback,
-            to_the_end: form.get("MachineDetection") == Some("DetectMessageEnd"),
-        }),
-        (false, None) => None,
-        _ => {
-            carrier
-                .complaints
-                .add("machine detection is not fully asynchronous");
-            None
-        }
-    };
+    let detection = machine_detection(carrier, form, digits.is_empty())?;
     Ok(Order {
         source: source(form)?.ok_or_else(|| RestError::bad(21205, "Url parameter is required."))?,
         status_callback: form.url("StatusCallback", 21609)?,
@@ -352,6 +338,43 @@ fn order(carrier: &Carrier, form: &Form) -> Result<Order> {
         send_digits: digits.to_owned(),
         detection,
     })
+}
+
+/// Asynchronous machine detection, if it was asked for; `SendDigits` disables it.
+fn machine_detection(
+    carrier: &Carrier,
+    form: &Form,
+    possible: bool,
+) -> Result<Option<MachineDetection>> {
+    for (name, allowed) in [
+        ("MachineDetection", ["Enable", "DetectMessageEnd"]),
+        ("AsyncAmd", ["true", "false"]),
+    ] {
+        if let Some(value) = form.get(name).filter(|value| !allowed.contains(value)) {
+            let message = format!("{name} '{value}' is invalid");
+            return Err(RestError::bad(20001, message));
+        }
+    }
+    let timeout = form.number("MachineDetectionTimeout", 3..=59)?;
+    let mode = form.get("MachineDetection").filter(|_| possible);
+    let asynchronous = mode.is_some() && form.get("AsyncAmd") == Some("true");
+    let callback = form.url("AsyncAmdStatusCallback", 21609)?;
+    match (asynchronous, callback) {
+        (true, Some(callback)) => Ok(Some(MachineDetection {
+            callback,
+            detection: Detection {
+                to_the_end: mode == Some("DetectMessageEnd"),
+                timeout: Duration::from_secs(timeout.unwrap_or(30)),
+            },
+        })),
+        (false, None) if mode.is_none() && timeout.is_none() => Ok(None),
+        _ => {
+            carrier
+                .complaints
+                .add("machine detection is not fully asynchronous");
+            Ok(None)
+        }
+    }
 }
 
 fn find(carrier: &Carrier, sid: &str, path: &str) -> Result<Arc<CallHandle>> {

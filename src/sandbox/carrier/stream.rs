@@ -55,10 +55,11 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
         sequence: 0,
         chunk: 0,
         frames: 0,
+        broke: false,
         playout: Playout::default(),
     };
     let end = leg.run(line, stream, &mut socket).await;
-    if !leg.is_lost(line) {
+    if !leg.broke {
         // Aside: the call does not wait for the product to answer a close frame.
         line.carrier.tasks.spawn(close(socket));
     }
@@ -143,6 +144,8 @@ struct Connected {
     chunk: u64,
     /// Frames of call time so far, also those that got lost.
     frames: u64,
+    /// The stream was lost on the way: nobody closes it.
+    broke: bool,
     playout: Playout,
 }
 
@@ -238,10 +241,16 @@ impl Connected {
         socket: &mut Socket,
     ) -> Result<Option<super::line::End>, Gone> {
         if self.is_lost(line) {
+            self.broke = true;
             return Err(Gone);
         }
         let played = self.playout.play(FRAME);
         let (moment, over) = line.live(&played);
+        if moment.stream_breaks {
+            line.call.record(&played, &[], &moment.understood);
+            self.broke = true;
+            return Err(Gone);
+        }
         let said: &[u8] = if moment.lost { &[] } else { &moment.said };
         line.call.record(&played, said, &moment.understood);
         // Half of the call time may have passed in one frame: the marks first, they are older.

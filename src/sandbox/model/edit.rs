@@ -23,10 +23,19 @@ impl Session {
                 role: "system",
                 text,
             } => self.news.push(News::Told(text.clone())),
-            Kind::Written { role: "user", text } => self.news.push(News::Heard(text.clone())),
+            Kind::Written { role: "user", text } => {
+                self.mind.hears(text);
+                self.news.push(News::Heard(text.clone()));
+            }
             Kind::Written { text, .. } => {
                 // A conversation that is replayed: what came before this was answered by it.
                 self.mind.recall(text);
+                self.news.clear();
+            }
+            Kind::Call {
+                name, arguments, ..
+            } => {
+                self.mind.recall_call(name, arguments);
                 self.news.clear();
             }
             Kind::Output { call_id, output } => self.news.push(News::Returned {

@@ -5,9 +5,21 @@
 //! or a goodbye. Otherwise the conversation goes from the reason for the call, over answers to
 //! questions, to an answer that is noted, confirmed, and ends the call. A callee who says "one
 //! moment" is waited for, one who says "press 1" gets that key pressed, one who says "ask your
-//! client" makes it ask, and a machine that says "leave a message" gets one.
+//! client" makes it ask, and a machine that says "leave a message" gets one. On hold, music and
+//! announcements are nobody; a menu that is read for the third time is given up.
+//!
+//! A mind knows nothing but what its own session has heard, said or been told: what another session
+//! knew must be replayed to it.
 
 use serde_json::{Value, json};
+
+use super::reading::{is_announcement, keys_to_press, mission, tagged, unquoted};
+
+/// What was heard and is remembered, in turns.
+const MEMORY: usize = 100;
+
+/// A menu that is heard for this time leads nowhere.
+const MENU_TOO_OFTEN: usize = 3;
 
 /// A part of a response, which becomes one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +61,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) session: &'a str,
     /// Tools that may be called.
     pub(crate) tools: &'a [String],
-    /// Written, outside the conversation.
-    pub(crate) aside: bool,
+    /// A written report, not speech.
+    pub(crate) written: bool,
 }
 
 impl Ask<'_> {
@@ -69,13 +81,19 @@ enum Stage {
 }
 
 const REASON: &str = "I am calling for the following reason:";
+const MORE: &str = "One more thing:";
+const ASKED: &str = "I have asked. The answer is:";
 const NOTED: &str = "Thank you, I have noted that:";
 
 /// The memory behind the rules.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Mind {
     stage: Stage,
     answer: Option<String>,
+    /// What it was told to say and has not said.
+    instruction: Option<String>,
+    /// What the callee said, latest last.
+    heard: Vec<String>,
 }
 
 impl Mind {
@@ -84,49 +102,116 @@ impl Mind {
         if said.contains(REASON) {
             self.stage = self.stage.max(Stage::Explained);
         }
-        if said.contains(NOTED) {
+        if let Some((_, answer)) = said.split_once(NOTED) {
             self.stage = Stage::Confirmed;
+            let answer = answer.split("Have a nice day").next().unwrap_or_default();
+            self.answer.get_or_insert(answer.trim().to_owned());
         }
+    }
+
+    /// The same for a function that the other session has called.
+    pub(crate) fn recall_call(&mut self, tool: &str, arguments: &str) {
+        let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+        if tool == "note" {
+            self.stage = self.stage.max(Stage::Noted);
+            self.answer = arguments["text"].as_str().map(str::to_owned);
+        }
+    }
+
+    /// Remembers what the callee said.
+    pub(crate) fn hears(&mut self, text: &str) {
+        if self.heard.len() == MEMORY {
+            self.heard.remove(0);
+        }
+        self.heard.push(text.trim().to_owned());
     }
 
     /// Thinks of a response.
     pub(crate) fn reply(&mut self, ask: &Ask<'_>, news: &[News]) -> Vec<Part> {
-        if ask.aside {
+        if ask.written {
             let (summary, outcome) = self.result();
             let report = json!({"summary": summary, "outcome": outcome});
             return vec![Part::Text(report.to_string())];
         }
+        for news in news {
+            if let News::Told(text) = news
+                && let Some(instruction) = tagged("instruction", text)
+            {
+                self.instruction = Some(instruction.to_owned());
+            }
+        }
         if let Some(parts) = ask.own.and_then(|own| follow(own, ask)) {
             return parts;
         }
-        match news.last() {
-            Some(News::Told(text)) => match text.split_once("pressed these keys on their phone:") {
-                Some((_, keys)) => say(format!("I see that you pressed {}.", keys.trim())),
-                None => follow(text, ask).unwrap_or_else(|| say(format!("One more thing: {text}"))),
-            },
+        let mut parts = match news.last() {
+            Some(News::Told(text)) if tagged("instruction", text).is_some() => Vec::new(),
+            Some(News::Told(text)) => told(text, ask),
             Some(News::Returned { tool, output }) => self.returned(tool, output, ask),
-            Some(News::Heard(text)) => self.heard(text, ask),
+            Some(News::Heard(text)) => self.listen(text, ask),
             None => self.go_on(ask),
+        };
+        self.carry_out(&mut parts);
+        parts
+    }
+
+    /// Adds what it was told to say, if it says anything or has nothing else to say.
+    fn carry_out(&mut self, parts: &mut Vec<Part>) {
+        let Some(instruction) = self.instruction.take() else {
+            return;
+        };
+        let more = format!("{MORE} {instruction}");
+        if parts.is_empty() {
+            *parts = say(more);
+            return;
+        }
+        match parts.iter_mut().rfind(|part| matches!(part, Part::Say(_))) {
+            Some(Part::Say(words)) => *words = format!("{words} {more}"),
+            _ => self.instruction = Some(instruction),
         }
     }
 
     fn returned(&mut self, tool: &str, output: &str, ask: &Ask<'_>) -> Vec<Part> {
         match tool {
-            "ask_host" => say(format!("I have asked. The answer is: {output}")),
+            "ask_host" => answered(output),
             // Keys, waiting and the end of the call need no words.
             "press_keys" | "wait" | "end_call" => Vec::new(),
             _ => self.go_on(ask),
         }
     }
 
-    fn heard(&mut self, text: &str, ask: &Ask<'_>) -> Vec<Part> {
-        let lower = text.to_lowercase();
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-        if says(&["one moment", "hold on", "please hold", "hold the line"]) && ask.may("wait") {
+    /// Answers what was heard, unless it is nobody.
+    fn listen(&mut self, text: &str, ask: &Ask<'_>) -> Vec<Part> {
+        let nobody = is_announcement(text);
+        if nobody && ask.may("wait") {
             return call("wait", json!({"reason": text}));
         }
-        if let Some(keys) = keys_to_press(&lower).filter(|_| ask.may("press_keys")) {
-            return call("press_keys", json!({"digits": keys}));
+        if text.trim().is_empty() {
+            return Vec::new();
+        }
+        self.answer_to(text, ask)
+    }
+
+    fn answer_to(&mut self, text: &str, ask: &Ask<'_>) -> Vec<Part> {
+        let lower = text.to_lowercase();
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
+        if let Some(keys) =
+            keys_to_press(text, &mission(ask.session)).filter(|_| ask.may("press_keys"))
+        {
+            let times = self
+                .heard
+                .iter()
+                .filter(|heard| *heard == text.trim())
+                .count();
+            return if times >= MENU_TOO_OFTEN {
+                self.give_up_menu(ask)
+            } else {
+                call("press_keys", json!({"digits": keys}))
+            };
+        }
+        if says(&["what did i say"]) {
+            let before = self.heard.iter().rev().nth(1);
+            let before = before.map_or("nothing yet", String::as_str);
+            return say(format!("You said: {before}"));
         }
         if says(&["ask your client", "ask them"]) && ask.may("ask_host") {
             return call("ask_host", json!({"question": text}));
@@ -177,6 +262,15 @@ impl Mind {
         }
     }
 
+    fn give_up_menu(&mut self, ask: &Ask<'_>) -> Vec<Part> {
+        let mut parts = call(
+            "note",
+            json!({"text": "The menu came back again and again."}),
+        );
+        parts.extend(self.end(ask, "Goodbye.".to_owned()));
+        parts
+    }
+
     fn end(&self, ask: &Ask<'_>, words: String) -> Vec<Part> {
         let mut parts = say(words);
         if ask.may("end_call") {
@@ -196,6 +290,26 @@ impl Mind {
             (None, Stage::Opening) => ("Nothing was discussed.".to_owned(), "failure"),
             (None, _) => ("The callee gave no answer.".to_owned(), "partial"),
         }
+    }
+}
+
+/// What is said to a system message.
+fn told(text: &str, ask: &Ask<'_>) -> Vec<Part> {
+    if let Some((_, keys)) = text.split_once("pressed these keys on their phone:") {
+        return say(format!("I see that you pressed {}.", keys.trim()));
+    }
+    if let Some(answer) = tagged("answer", text) {
+        return say(format!("{ASKED} {answer}"));
+    }
+    follow(text, ask).unwrap_or_else(|| say(format!("{MORE} {text}")))
+}
+
+/// What is said when the host's answer has come, or has not.
+fn answered(output: &str) -> Vec<Part> {
+    let output: Value = serde_json::from_str(output).unwrap_or_default();
+    match output["answer"].as_str() {
+        Some(answer) => say(format!("{ASKED} {answer}")),
+        None => say("I am afraid I could not find that out.".to_owned()),
     }
 }
 
@@ -254,6 +368,12 @@ fn follow(instructions: &str, ask: &Ask<'_>) -> Option<Vec<Part>> {
         return Some(say(unquoted(text).to_owned()));
     }
     let lower = instructions.to_lowercase();
+    if lower.contains("leave") && lower.contains("message") {
+        let mission = mission(ask.session);
+        return Some(say(format!(
+            "This is a message. {REASON} {mission} Goodbye."
+        )));
+    }
     if ["goodbye", "wrap up", "wrap-up"]
         .iter()
         .any(|phrase| lower.contains(phrase))
@@ -266,75 +386,17 @@ fn follow(instructions: &str, ask: &Ask<'_>) -> Option<Vec<Part>> {
         }
         return Some(parts);
     }
-    lower
-        .contains("still there")
-        .then(|| say("Are you still there?".to_owned()))
-}
-
-/// What stands in quotation marks, without what follows them; all of it, if there are none.
-fn unquoted(text: &str) -> &str {
-    let text = text.trim();
-    for (open, close) in [('"', '"'), ('“', '”'), ('«', '»')] {
-        let quoted = text.strip_prefix(open).and_then(|t| t.rsplit_once(close));
-        if let Some((inner, _)) = quoted {
-            return inner.trim();
-        }
-    }
-    text
-}
-
-/// The keys after "press", spelt as digits.
-fn keys_to_press(text: &str) -> Option<String> {
-    let (_, after) = text.split_once("press ")?;
-    let keys: String = after
-        .chars()
-        .take_while(|c| c.is_ascii_digit() || "*#".contains(*c))
-        .collect();
-    (!keys.is_empty()).then_some(keys)
-}
-
-/// The first two sentences under the heading that announces the goal.
-fn mission(instructions: &str) -> String {
-    let announces = |line: &&str| {
-        let lower = line.to_lowercase();
-        line.starts_with('#') && (lower.contains("goal") || lower.contains("mission"))
-    };
-    let mut lines = instructions.lines().skip_while(|line| !announces(line));
-    lines.next();
-    let section: Vec<&str> = lines
-        .take_while(|line| !line.starts_with('#'))
-        .map(str::trim)
-        .collect();
-    // What is set apart by a tag is the mission; what stands before it explains the tag.
-    let from = section
-        .iter()
-        .position(|line| line.starts_with('<'))
-        .unwrap_or(0);
-    let text = section[from..]
-        .iter()
-        .copied()
-        // Fences and tags that set the mission apart are not part of it.
-        .filter(|line| !line.starts_with("```") && !line.starts_with('<'))
-        .collect::<Vec<_>>()
-        .join(" ");
-    let mut ends = text.char_indices().filter(|(at, c)| {
-        ".!?".contains(*c)
-            && text[at + 1..]
-                .chars()
-                .next()
-                .is_none_or(char::is_whitespace)
-    });
-    let end = match (ends.next(), ends.next()) {
-        (_, Some((second, _))) => second + 1,
-        _ => text.len(),
-    };
-    let text = text[..end].trim();
-    let short: String = text.chars().take(300).collect();
-    match short.chars().last() {
-        None => "a short question.".to_owned(),
-        Some('.' | '!' | '?') => short,
-        Some(_) => short + ".",
-    }
+    let phrases = [
+        ("still there", "Are you still there?"),
+        (
+            "still waiting",
+            "I am still waiting for the answer. Thank you for your patience.",
+        ),
+        ("one moment", "Let me check that. One moment, please."),
+        ("dropped", "Sorry, we were cut off for a moment."),
+    ];
+    let (_, words) = phrases.iter().find(|(phrase, _)| lower.contains(phrase))?;
+    Some(say((*words).to_owned()))
 }
 
 #[cfg(test)]
@@ -350,7 +412,7 @@ mod tests {
             own,
             session: SESSION,
             tools: &tools,
-            aside: false,
+            written: false,
         };
         mind.reply(&ask, news)
     }
@@ -415,8 +477,15 @@ mod tests {
             reply(mind, None, &all, &heard("For the bar, press 2.")),
             call("press_keys", json!({"digits": "2"}))
         );
+        for nobody in ["One moment, please.", ""] {
+            assert!(matches!(
+                &reply(mind, None, &all, &heard(nobody))[..],
+                [Part::Call { name: "wait", .. }]
+            ));
+        }
+        assert_eq!(reply(mind, None, &[], &heard("")), []);
         assert!(matches!(
-            &reply(mind, None, &all, &heard("One moment, please."))[..],
+            &reply(mind, None, &all, &heard("Please hold on."))[..],
             [Part::Call { name: "wait", .. }]
         ));
         let parts = reply(mind, Some("Wrap up and say goodbye."), &all, &[]);
@@ -463,8 +532,75 @@ mod tests {
     }
 
     #[test]
-    fn the_mission_without_a_heading_or_an_end() {
-        assert_eq!(mission("Be nice."), "a short question.");
-        assert_eq!(mission("## Mission\nask for Anna"), "ask for Anna.");
+    fn menus_that_come_again_are_given_up() {
+        let all = ["press_keys", "note", "end_call"];
+        let mind = &mut Mind::default();
+        let menu = "For the bar, press 2.";
+        let called = |mind: &mut Mind| {
+            mind.hears(menu);
+            let parts = reply(mind, None, &all, &heard(menu));
+            let names = parts.into_iter().filter_map(|part| match part {
+                Part::Call { name, .. } => Some(name),
+                _ => None,
+            });
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(called(mind), ["press_keys"]);
+        assert_eq!(called(mind), ["press_keys"]);
+        assert_eq!(called(mind), ["note", "end_call"]);
+    }
+
+    #[test]
+    fn another_session_knows_what_is_replayed_and_nothing_else() {
+        let all = ["note", "end_call"];
+        let asked = heard("What did I say?");
+        let fresh = &mut Mind::default();
+        fresh.hears("What did I say?");
+        assert_eq!(
+            reply(fresh, None, &all, &asked),
+            say("You said: nothing yet".into())
+        );
+        let mind = &mut Mind::default();
+        mind.recall(&format!("Thank you. {REASON} Book a table."));
+        mind.hears("Tuesday works.");
+        mind.recall_call("note", r#"{"text":"Tuesday works."}"#);
+        let parts = reply(mind, None, &all, &[]);
+        assert!(
+            matches!(&parts[..], [Part::Say(words), Part::Call { name: "end_call", .. }]
+            if words.contains("Tuesday works."))
+        );
+        mind.hears("What did I say?");
+        assert_eq!(
+            reply(mind, None, &all, &asked),
+            say("You said: Tuesday works.".into())
+        );
+        let mind = &mut Mind::default();
+        mind.recall(&format!("{NOTED} Tuesday works. Have a nice day. Goodbye."));
+        assert_eq!(mind.result().0, "The callee answered: Tuesday works.");
+    }
+
+    #[test]
+    fn the_host_is_listened_to() {
+        let mind = &mut Mind::default();
+        let told =
+            News::Told("The host says:\n<instruction>\nAsk for the garden.\n</instruction>".into());
+        let more = "One more thing: Ask for the garden.";
+        assert_eq!(
+            reply(mind, None, &[], std::slice::from_ref(&told)),
+            say(more.into())
+        );
+        let parts = reply(mind, None, &[], &[told, News::Heard("Yes?".into())]);
+        assert!(matches!(&parts[..], [Part::Say(words)] if words.ends_with(more)));
+        let output = |output: &str| News::Returned {
+            tool: "ask_host".into(),
+            output: output.into(),
+        };
+        let answer = output(r#"{"answer":"Only mornings."}"#);
+        let words = "I have asked. The answer is: Only mornings.";
+        assert_eq!(reply(mind, None, &[], &[answer]), say(words.into()));
+        let late = News::Told("Late: <answer>\nOnly mornings.\n</answer>".into());
+        assert_eq!(reply(mind, None, &[], &[late]), say(words.into()));
+        let none = reply(mind, None, &[], &[output(r#"{"error":"no answer"}"#)]);
+        assert!(matches!(&none[..], [Part::Say(words)] if words.contains("could not find")));
     }
 }

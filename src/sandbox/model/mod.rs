@@ -3,13 +3,16 @@
 //! - `session`: one session without its socket, `response`: what it answers;
 //! - `config` (checked by `check`), `items` (changed by `edit`), `shape`: what clients may say, and the
 //!   refusals;
-//! - `vad`: when somebody speaks, `mind`: what is said; `record`: what tests look at.
+//! - `vad`: when somebody speaks, `mind` (and `reading`): what is said; `record`: what tests look at;
+//! - `loss`: sessions that break off.
 
 mod check;
 mod config;
 mod edit;
 mod items;
+pub(crate) mod loss;
 mod mind;
+mod reading;
 pub(crate) mod record;
 mod response;
 mod session;
@@ -22,13 +25,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 
+use self::loss::{Doorkeeper, Loss, Parting};
 use self::record::{ModelSession, Record};
 use self::session::Session;
 use super::complaints::Complaints;
@@ -55,9 +59,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The server pings this often.
 const PING: Duration = Duration::from_secs(20);
-
-/// The longest session.
-const SESSION: Duration = Duration::from_secs(60 * 60);
 
 /// Sessions that are remembered; beyond it the oldest that is closed is forgotten.
 const MOST_SESSIONS: usize = 1_000;
@@ -89,6 +90,8 @@ pub enum ModelFault {
         /// Close code.
         code: u16,
     },
+    /// Sessions break off in the middle of the call.
+    Loses(Loss),
 }
 
 /// How the model behaves.
@@ -100,6 +103,8 @@ pub struct ModelOptions {
     pub delta: Duration,
     /// From the end of a turn to its transcription, which may well be after the answer has begun.
     pub transcription: Duration,
+    /// The longest session; then it expires.
+    pub session: Duration,
     /// What goes wrong.
     pub fault: Option<ModelFault>,
 }
@@ -110,6 +115,7 @@ impl Default for ModelOptions {
             first_byte: Duration::from_millis(250),
             delta: Duration::from_millis(15),
             transcription: Duration::from_millis(400),
+            session: Duration::from_secs(60 * 60),
             fault: None,
         }
     }
@@ -125,6 +131,7 @@ pub(crate) struct Model {
     tasks: Tasks,
     sessions: Mutex<Vec<Arc<Record>>>,
     opened: watch::Sender<usize>,
+    door: Doorkeeper,
 }
 
 impl Model {
@@ -145,6 +152,7 @@ impl Model {
             tasks,
             sessions: Mutex::default(),
             opened: watch::Sender::new(0),
+            door: Doorkeeper::default(),
         })
     }
 
@@ -166,6 +174,11 @@ impl Model {
         }
         sessions.push(Arc::clone(record));
         first
+    }
+
+    /// Connections that were refused at the handshake after a loss.
+    pub(crate) fn refused(&self) -> usize {
+        self.door.refused()
     }
 
     pub(crate) fn opened(&self) -> watch::Receiver<usize> {
@@ -229,6 +242,11 @@ async fn connect(
     let wanted = url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "model")
         .map(|(_, value)| value.into_owned());
+    if let Some(ModelFault::Loses(loss)) = &model.options.fault
+        && model.door.refuses(loss, Instant::now())
+    {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
     upgrade
         .max_message_size(LONGEST_FRAME)
         .max_frame_size(LONGEST_FRAME)
@@ -270,21 +288,29 @@ async fn serve(
         }
         None => {
             let mut options = model.options.clone();
-            if matches!(options.fault, Some(ModelFault::ClosesAfter { .. })) && !first {
-                options.fault = None;
-            }
+            options.fault = options.fault.filter(|fault| match fault {
+                ModelFault::ClosesAfter { .. } => first,
+                ModelFault::Loses(loss) => model.door.is_doomed(loss),
+                _ => true,
+            });
             let complaints = model.complaints.clone();
             let wanted = wanted.unwrap_or_default();
             let mut session = Session::new(&wanted, options, Arc::clone(&record), complaints);
-            let expires = chrono::Utc::now().timestamp() + 3_600;
-            session.greet(&id, expires);
+            let longest = model.options.session;
+            let expires = chrono::Utc::now() + longest;
+            session.greet(&id, expires.timestamp());
             let lost = model.mishaps.strikes(Mishap::ModelLost);
             let lost_after = lost.then(|| model.mishaps.between(500, 15_000));
             tokio::select! {
-                () = converse(&mut session, &mut socket, &record) => {}
-                () = sleep(lost_after.unwrap_or(SESSION)), if lost => {
+                over = converse(&mut session, &mut socket, &record, longest) => {
+                    if over == Over::Lost {
+                        model.door.lost(Instant::now());
+                        part(&session, socket, &record).await;
+                    }
+                }
+                () = sleep(lost_after.unwrap_or(longest)), if lost => {
                     if lost_after.is_some_and(|after| after.as_millis() % 2 == 0) {
-                        close(&mut socket, &record, 1_011, String::new()).await;
+                        close(&mut socket, &record, Some((1_011, String::new()))).await;
                     }
                 }
             }
@@ -308,21 +334,33 @@ async fn refuse(
     let event = json!({"type": "error", "event_id": "event_000001", "error": error});
     let reason = format!("invalid_request_error.{}", code.unwrap_or("unauthorized"));
     if send(socket, &event).await {
-        close(socket, record, close_code, reason).await;
+        close(socket, record, Some((close_code, reason))).await;
     }
 }
 
-async fn converse(session: &mut Session, socket: &mut WebSocket, record: &Record) {
+/// Whether a session came to its end or broke off.
+#[derive(PartialEq, Eq)]
+enum Over {
+    Ended,
+    Lost,
+}
+
+async fn converse(
+    session: &mut Session,
+    socket: &mut WebSocket,
+    record: &Record,
+    longest: Duration,
+) -> Over {
     let mut ping = interval_at(Instant::now() + PING, PING);
-    let end = Instant::now() + SESSION;
+    let end = Instant::now() + longest;
     loop {
         for event in session.take_output() {
             if !send(socket, &event).await {
-                return;
+                return Over::Ended;
             }
         }
-        if let Some(code) = session.closing() {
-            return close(socket, record, code, String::new()).await;
+        if session.parting().is_some() {
+            return Over::Lost;
         }
         let due = session.due();
         tokio::select! {
@@ -330,22 +368,40 @@ async fn converse(session: &mut Session, socket: &mut WebSocket, record: &Record
                 Some(Ok(Message::Text(text))) => session.text(&text, Instant::now()),
                 Some(Ok(Message::Binary(_))) => session.binary(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Over::Ended,
             },
             () = sleep_until(due.unwrap_or(end)), if due.is_some() => {
                 session.advance(Instant::now());
             }
             _ = ping.tick() => {
                 if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
-                    return;
+                    return Over::Ended;
                 }
             }
             () = sleep_until(end) => {
-                let message = "Your session hit the maximum duration of 60 minutes.";
-                return refuse(socket, record, Some("session_expired"), message, 1001).await;
+                expire(socket, record).await;
+                return Over::Ended;
             }
         }
     }
+}
+
+/// Breaks off as the session wants it.
+async fn part(session: &Session, mut socket: WebSocket, record: &Record) {
+    match session.parting() {
+        Some(Parting::Expires) => expire(&mut socket, record).await,
+        Some(Parting::Closes(1_005)) => close(&mut socket, record, None).await,
+        // Dropped without a word, as a router does that forgets a connection.
+        Some(Parting::Closes(1_006)) | None => {}
+        Some(Parting::Closes(code)) => {
+            close(&mut socket, record, Some((code, String::new()))).await;
+        }
+    }
+}
+
+async fn expire(socket: &mut WebSocket, record: &Record) {
+    let message = "Your session hit the maximum duration of 60 minutes.";
+    refuse(socket, record, Some("session_expired"), message, 1_001).await;
 }
 
 /// `false` if the client no longer reads.
@@ -355,13 +411,13 @@ async fn send(socket: &mut WebSocket, event: &Value) -> bool {
 }
 
 /// Sends the close frame that ends the session, and waits for the answer to it, so that it is not lost.
-async fn close(socket: &mut WebSocket, record: &Record, code: u16, reason: String) {
+async fn close(socket: &mut WebSocket, record: &Record, why: Option<(u16, String)>) {
     record.update(|record| record.closed = true);
-    let frame = CloseFrame {
+    let frame = why.map(|(code, reason)| CloseFrame {
         code,
         reason: reason.into(),
-    };
-    if socket.send(Message::Close(Some(frame))).await.is_ok() {
+    });
+    if socket.send(Message::Close(frame)).await.is_ok() {
         let _ = timeout(PATIENCE, async {
             while let Some(Ok(_)) = socket.recv().await {}
         })

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::ModelFault;
 use super::items::{Item, Kind};
+use super::loss::LossMoment;
 use super::mind::{self, Ask, Part};
 use super::session::{Session, obfuscation};
 use crate::sandbox::hex32;
@@ -38,6 +39,8 @@ pub(crate) struct Active {
     id: String,
     /// `conversation: "none"`
     aside: bool,
+    /// Text, no audio.
+    written: bool,
     metadata: Value,
     steps: VecDeque<(Duration, Step)>,
     next: Instant,
@@ -72,6 +75,7 @@ impl Session {
         if self.options.fault == Some(ModelFault::StaysSilent) {
             return;
         }
+        self.begun += 1;
         let id = format!("resp_{}", &hex32()[..21]);
         let parts = {
             let tools = self.tools(request);
@@ -79,15 +83,21 @@ impl Session {
                 own: request["instructions"].as_str(),
                 session: self.config.instructions(),
                 tools: &tools,
-                aside: aside || request["output_modalities"] == json!(["text"]),
+                written: request["output_modalities"] == json!(["text"]),
             };
-            self.mind.reply(&ask, &news)
+            if aside {
+                // Outside the conversation, it leaves no trace in it.
+                self.mind.clone().reply(&ask, &news)
+            } else {
+                self.mind.reply(&ask, &news)
+            }
         };
         let parts = self.distort(parts, request["instructions"].as_str());
         let steps = self.plan(parts);
         let active = Active {
             id,
             aside,
+            written: request["output_modalities"] == json!(["text"]),
             metadata: request["metadata"].clone(),
             next: now + steps.front().map_or(Duration::ZERO, |(wait, _)| *wait),
             steps,
@@ -210,6 +220,8 @@ impl Session {
             Step::Audio(audio) => {
                 self.delta("response.output_audio.delta", &STANDARD.encode(&audio));
                 self.grow("", audio.len() as u64);
+                let (number, deltas) = (self.begun, self.deltas_sent());
+                self.lose_if(|at| *at == LossMoment::InResponse { number, deltas });
             }
             Step::Letters(letters) => {
                 self.delta("response.output_text.delta", &letters);
@@ -219,14 +231,27 @@ impl Session {
                 self.delta("response.function_call_arguments.delta", &piece);
                 self.grow(&piece, 0);
             }
-            Step::Close => self.close("completed"),
+            Step::Close => {
+                self.close("completed");
+                let called = self.tools_called;
+                self.lose_if(|at| *at == LossMoment::ToolCalled(called));
+            }
             Step::Finish => {
                 self.finish("completed", &Value::Null);
-                if std::mem::take(&mut self.owed) && self.closing.is_none() {
+                if std::mem::take(&mut self.owed) && self.parting().is_none() {
                     self.start(None, now);
                 }
             }
         }
+    }
+
+    /// Deltas of audio sent in this response.
+    fn deltas_sent(&self) -> u32 {
+        let samples = self
+            .active
+            .as_ref()
+            .map_or(0, |active| active.audio_samples);
+        u32::try_from(samples.div_ceil(DELTA as u64)).unwrap_or(u32::MAX)
     }
 
     /// Ends the response early, if there is one.
@@ -376,6 +401,9 @@ impl Session {
             }
             _ => {}
         }
+        if matches!(item.kind, Kind::Call { .. }) && status == "completed" {
+            self.tools_called += 1;
+        }
         if !aside {
             let previous = self.conversation.before(&item.id);
             self.emit(
@@ -408,8 +436,10 @@ impl Session {
         if let Some(ModelFault::ClosesAfter { responses, code }) = self.options.fault
             && self.finished >= responses
         {
-            self.closing = Some(code);
+            self.close_with(code);
         }
+        let finished = self.finished;
+        self.lose_if(|at| *at == LossMoment::AfterResponses(finished));
     }
 
     fn response_json(&self, active: &Active, status: &str, details: &Value) -> Value {
@@ -425,7 +455,7 @@ impl Session {
             "status_details": details,
             "output": active.output,
             "conversation_id": if active.aside { Value::Null } else { json!("conv_sandbox") },
-            "output_modalities": ["audio"],
+            "output_modalities": [if active.written { "text" } else { "audio" }],
             "max_output_tokens": "inf",
             "metadata": active.metadata,
             "usage": usage,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::config::{Config, TurnDetection};
 use super::items::{Conversation, Item, Kind};
+use super::loss::{Loss, LossMoment, Parting};
 use super::mind::{Mind, News};
 use super::record::Record;
 use super::response::Active;
@@ -49,7 +50,14 @@ pub(crate) struct Session {
     /// Times that [`ModelFault::HidesItself`] has struck.
     pub(super) hidden: u32,
     pub(super) record: Arc<Record>,
-    pub(super) closing: Option<u16>,
+    parting: Option<Parting>,
+    /// When a session that is to be lost at a certain time is lost.
+    lost_at: Option<Instant>,
+    /// Turns begun, functions called.
+    turns_begun: u32,
+    pub(super) tools_called: u32,
+    /// Responses begun.
+    pub(super) begun: u32,
     pub(super) complaints: Complaints,
     out: Vec<Value>,
     vad: Vad,
@@ -79,7 +87,11 @@ impl Session {
             finished: 0,
             hidden: 0,
             record,
-            closing: None,
+            parting: None,
+            lost_at: None,
+            turns_begun: 0,
+            tools_called: 0,
+            begun: 0,
             complaints,
             out: Vec::new(),
             vad: Vad::default(),
@@ -104,24 +116,40 @@ impl Session {
         std::mem::take(&mut self.out)
     }
 
-    /// The close code, once everything before it was sent.
-    pub(crate) fn closing(&self) -> Option<u16> {
-        self.closing
+    /// How the session breaks off, once everything before it was sent.
+    pub(crate) fn parting(&self) -> Option<Parting> {
+        self.parting
+    }
+
+    /// Breaks off if this is the moment of the session's fault.
+    pub(super) fn lose_if(&mut self, is: impl FnOnce(&LossMoment) -> bool) {
+        match self.options.fault {
+            Some(ModelFault::Loses(loss)) if is(&loss.at) => self.parting = Some(loss.how),
+            _ => {}
+        }
+    }
+
+    /// Breaks off with this close code.
+    pub(super) fn close_with(&mut self, code: u16) {
+        self.parting = Some(Parting::Closes(code));
     }
 
     /// When [`Session::advance`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         let response = self.active.as_ref().and_then(Active::due);
         let transcription = self.transcriptions.front().map(|t| t.due);
-        response.into_iter().chain(transcription).min()
+        let lost = self.lost_at;
+        [response, transcription, lost].into_iter().flatten().min()
     }
 
     /// Does what is due by `now`.
     pub(crate) fn advance(&mut self, now: Instant) {
         while let Some(due) = self.due().filter(|due| *due <= now)
-            && self.closing.is_none()
+            && self.parting.is_none()
         {
-            if self.transcriptions.front().is_some_and(|t| t.due <= due) {
+            if self.lost_at.is_some_and(|at| at <= due) {
+                self.lose_if(|_| true);
+            } else if self.transcriptions.front().is_some_and(|t| t.due <= due) {
                 if let Some(transcription) = self.transcriptions.pop_front() {
                     self.transcribe(&transcription);
                 }
@@ -179,7 +207,7 @@ impl Session {
             return Err(Refusal::unknown(key));
         }
         match kind {
-            "session.update" => self.update(any),
+            "session.update" => self.update(any, now),
             "input_audio_buffer.append" => self.append(any, now),
             "conversation.item.create" => self.create(any),
             "conversation.item.truncate" => self.truncate(any),
@@ -189,11 +217,18 @@ impl Session {
         }
     }
 
-    fn update(&mut self, event: &Map<String, Value>) -> Result<(), Refusal> {
+    fn update(&mut self, event: &Map<String, Value>, now: Instant) -> Result<(), Refusal> {
         let session = event
             .get("session")
             .ok_or_else(|| Refusal::missing("session"))?;
         self.config.apply(session, self.conversation.has_speech())?;
+        if let Some(ModelFault::Loses(Loss {
+            at: LossMoment::After(time),
+            ..
+        })) = self.options.fault
+        {
+            self.lost_at.get_or_insert(now + time);
+        }
         if self.options.fault != Some(ModelFault::NeverConfirms) {
             let session = self.config.json().clone();
             self.emit("session.updated", json!({"session": session}));
@@ -244,6 +279,9 @@ impl Session {
             json!({"audio_start_ms": at_ms, "item_id": id}),
         );
         self.turn = Some((id, at_ms));
+        self.turns_begun += 1;
+        let turn = self.turns_begun;
+        self.lose_if(|at| *at == LossMoment::CalleeSpeaks(turn));
         if detection.interrupt_response {
             self.owed = false;
             self.cancel("turn_detected");
@@ -275,6 +313,7 @@ impl Session {
             record.turn_ended.push(now.into_std());
             record.turns.push(text.clone());
         });
+        self.mind.hears(&text);
         self.news.push(News::Heard(text.clone()));
         if self.config.transcribes() {
             self.transcriptions.push_back(Transcription {

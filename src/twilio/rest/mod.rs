@@ -32,6 +32,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 const USER_AGENT: &str = concat!("openagent-messaging/", env!("CARGO_PKG_VERSION"));
+/// Twilio gives up finding out who answered after this many seconds.
+const DETECTION_TIMEOUT_S: &str = "30";
 
 /// What the log shows in place of the account's SID.
 const ACCOUNT_PATH: &str = "/2010-04-01/Accounts/AC…";
@@ -70,6 +72,8 @@ pub struct NewCall<'a> {
     pub url: &'a str,
     /// Where Twilio reports how the call is doing.
     pub status_callback: &'a str,
+    /// Where Twilio reports who answered, a person or a machine; none: it does not find out.
+    pub answered_callback: Option<&'a str>,
     /// Seconds it may ring, at most 600.
     pub ring_timeout_s: u32,
     /// Seconds after which Twilio ends the call, whatever has become of this process.
@@ -139,7 +143,7 @@ impl Client {
     pub async fn create_call(&self, call: &NewCall<'_>) -> Result<CallResource, TwilioError> {
         let ring_timeout = call.ring_timeout_s.to_string();
         let time_limit = call.time_limit_s.to_string();
-        let form = [
+        let mut form = vec![
             ("To", call.to),
             ("From", call.from),
             ("Url", call.url),
@@ -153,6 +157,17 @@ impl Client {
             ("Timeout", &ring_timeout),
             ("TimeLimit", &time_limit),
         ];
+        if let Some(callback) = call.answered_callback {
+            // Asynchronous: the call goes on meanwhile. To the end: a message must not begin before
+            // the tone.
+            form.extend([
+                ("MachineDetection", "DetectMessageEnd"),
+                ("MachineDetectionTimeout", DETECTION_TIMEOUT_S),
+                ("AsyncAmd", "true"),
+                ("AsyncAmdStatusCallback", callback),
+                ("AsyncAmdStatusCallbackMethod", "POST"),
+            ]);
+        }
         self.post("Calls.json", &form).await?.read()
     }
 

@@ -32,6 +32,7 @@ const CALL: NewCall<'_> = NewCall {
     from: "+15005550006",
     url: "https://voice.example.com/twiml/7f3c2a",
     status_callback: "https://voice.example.com/status/7f3c2a",
+    answered_callback: None,
     ring_timeout_s: 45,
     time_limit_s: 605,
 };
@@ -166,6 +167,27 @@ async fn a_call_is_placed_with_exactly_these_fields() {
             ("StatusCallbackEvent", "completed"),
             ("Timeout", "45"),
             ("TimeLimit", "605"),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn who_answers_is_found_out_beside_the_call() {
+    let (twilio, address) = StandIn::start(vec![created(CALL_SID)]).await;
+    let callback = "https://voice.example.com/amd/7f3c2a";
+    let call = NewCall {
+        answered_callback: Some(callback),
+        ..CALL
+    };
+    client(address).create_call(&call).await.unwrap();
+    assert_eq!(
+        twilio.seen()[0].form[12..],
+        pairs(&[
+            ("MachineDetection", "DetectMessageEnd"),
+            ("MachineDetectionTimeout", "30"),
+            ("AsyncAmd", "true"),
+            ("AsyncAmdStatusCallback", callback),
+            ("AsyncAmdStatusCallbackMethod", "POST"),
         ])
     );
 }

@@ -25,12 +25,72 @@ fn a_new_stream_continues_the_conversation_without_a_second_greeting() {
     );
     assert!(to_model(&lost).contains(&&ToModel::Turns(Turns::Ours)));
     let back = stage.at(6_000, CarrierEvent::Attached);
-    assert_eq!(back, [Output::Model(ToModel::Turns(Turns::Models))]);
-    let out = stage.run_until(30_000);
+    assert_eq!(
+        lines(&back),
+        [(2, Role::System, "The line dropped for a moment.")]
+    );
+    let [ToModel::Tell(told), ToModel::Turns(Turns::Models)] = to_model(&back)[..] else {
+        panic!("{back:?}");
+    };
+    assert!(told.contains("was not heard") && told.contains("do not greet again"));
+    stage.at(6_010, ModelEvent::Configured);
+    let on = stage.at(6_020, ModelEvent::Configured);
+    assert_eq!(asked(&on), 1, "what was lost is said again: {on:?}");
+    let out = stage.run_until(15_000);
     assert_eq!(hung_up(&out), None);
     assert!(!out.iter().any(is_audio));
-    let late = stage.at(31_000, CarrierEvent::Played(last_mark(&sent)));
+    let late = stage.at(15_100, CarrierEvent::Played(last_mark(&sent)));
     assert_eq!(late, []);
+}
+
+#[test]
+fn a_stream_that_comes_back_while_nobody_spoke_makes_the_agent_say_nothing() {
+    let mut stage = Stage::open();
+    stage.at(4_000, CarrierEvent::Detached);
+    let back = stage.at(5_000, CarrierEvent::Attached);
+    assert!(matches!(to_model(&back)[0], ToModel::Tell(told) if told.contains("is back")));
+    stage.at(5_010, ModelEvent::Configured);
+    assert_eq!(asked(&stage.at(5_020, ModelEvent::Configured)), 0);
+    assert_eq!(asked(&stage.run_until(30_000)), 0);
+}
+
+#[test]
+fn the_fourth_new_stream_in_a_minute_ends_the_call_with_an_error() {
+    let mut stage = Stage::open();
+    for time in [10_000, 20_000, 30_000] {
+        stage.at(time, CarrierEvent::Detached);
+        let back = stage.at(time + 1_000, CarrierEvent::Attached);
+        assert_eq!(hung_up(&back), None);
+    }
+    stage.at(71_100, CarrierEvent::Detached);
+    let back = stage.at(71_200, CarrierEvent::Attached);
+    assert_eq!(hung_up(&back), None, "the first is more than a minute ago");
+    // Also one that comes while the old one still stands.
+    let out = stage.at(72_000, CarrierEvent::Attached);
+    assert!(
+        matches!(hung_up(&out), Some(End::Failed(why)) if why.contains("more than 3 times")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn what_the_old_stream_still_reports_means_nothing() {
+    let mut stage = Stage::open();
+    let sent = stage.agent_says(4_000, "r", "a", "Half of this is lost.", 8_000);
+    let swapped = stage.at(4_300, CarrierEvent::Attached);
+    let told = to_model(&swapped);
+    assert!(
+        told.contains(&&ToModel::Delete { item: "a".into() }),
+        "{swapped:?}"
+    );
+    for mark in marks(&sent) {
+        assert_eq!(stage.at(4_400, CarrierEvent::Played(mark)), []);
+    }
+    assert_eq!(
+        hung_up(&stage.run_until(20_000)),
+        None,
+        "no stream is missing"
+    );
 }
 
 #[test]

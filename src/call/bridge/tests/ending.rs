@@ -39,6 +39,7 @@ fn a_call_ended_without_a_word_gets_a_goodbye_once() {
         ToModel::Respond(Respond {
             instructions: Some(text),
             speech_only: true,
+            aside: false,
         }),
     ] = to_model(&out)[..]
     else {
@@ -176,7 +177,11 @@ fn nothing_follows_the_end() {
         ModelEvent::SpeechStarted.into(),
         audio("r", "a", 1_600).into(),
         Command::End(End::Busy).into(),
-        ModelEvent::Lost { why: "x" }.into(),
+        ModelEvent::Lost {
+            why: "x",
+            returns: false,
+        }
+        .into(),
         Input::Tick,
     ];
     for event in events {
@@ -202,7 +207,13 @@ fn what_was_heard_of_the_last_words_is_kept() {
 #[test]
 fn a_lost_model_ends_the_call_with_its_reason() {
     let mut stage = Stage::open();
-    let out = stage.at(3_000, ModelEvent::Lost { why: "It is gone." });
+    let out = stage.at(
+        3_000,
+        ModelEvent::Lost {
+            why: "It is gone.",
+            returns: false,
+        },
+    );
     assert_eq!(out, [Output::HangUp(End::ModelGone("It is gone.".into()))]);
 }
 

@@ -3,16 +3,25 @@
 mod attachments;
 mod barge_in;
 mod ending;
+mod hold;
+mod host;
+mod keys;
+mod machines;
 mod observer;
 mod opening;
 mod property;
+mod questions;
+mod sessions;
 mod silence;
 mod turns;
 mod world;
 
 use std::time::Duration;
 
-use super::event::{ErrorKind, Mark, Request, Respond, ResponseEnding, ToCarrier, Turns};
+use super::event::{
+    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, ToCarrier,
+    Turns,
+};
 use super::*;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;
@@ -37,6 +46,10 @@ impl Stage {
             max_duration: ms(600_000),
             interrupt_after: ms(0),
             silence: ms(3_600_000),
+            hold: ms(300_000),
+            ask_host: ms(60_000),
+            detects_machines: false,
+            one_moment: None,
             connect_within: ms(120_000),
         };
         change(&mut settings);

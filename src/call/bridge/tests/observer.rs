@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::questions::Questions;
 use super::world::{item_number, word_item};
 use super::*;
 
@@ -24,11 +25,17 @@ pub(super) use ensure;
 
 /// What was seen of an item of the agent.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one item"
+)]
 struct Seen {
     response: String,
     received: u64,
     /// By the carrier, in this playing of it.
     sent: u64,
+    /// In any playing.
+    aloud: bool,
     /// Of that, what marks have witnessed.
     confirmed: u64,
     complete: bool,
@@ -36,6 +43,8 @@ struct Seen {
     was_complete: bool,
     /// The model was told that it was not heard to its end.
     gone: bool,
+    /// The present session of the model does not know it.
+    foreign: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +68,18 @@ pub(super) struct Observer {
 
     /// The response under way at the model.
     pub(super) active: Option<String>,
+    /// The model's session is gone.
+    lost: bool,
+    /// Another one is being opened.
+    opening: bool,
+    /// The call is about to end, and its goodbye may have been said.
+    ending: bool,
+    max_duration: Duration,
+    /// Responses beside the conversation.
+    asides: BTreeSet<String>,
+    aside_words: BTreeSet<String>,
+    /// What a response beside the conversation made is being played.
+    aside_played: Option<String>,
     /// One was asked for and has neither begun nor been refused.
     asked: bool,
     /// Responses of which something was not sent: nothing more of them may be.
@@ -91,15 +112,32 @@ pub(super) struct Observer {
     response_done: bool,
     must_end: bool,
     must_end_as: Option<End>,
+    /// Times that the model wanted keys pressed, and they were not.
+    keys_wanted: u32,
+    /// The carrier says that a mailbox answered; just now, or ever. It is disclosed to once more.
+    mailbox_now: bool,
+    mailbox: bool,
+    /// The disclosure is being played to it.
+    again: bool,
     /// A generation ended, so that lines may be cut short.
     cut: bool,
+    questions: Questions,
 }
 
 impl Observer {
+    /// Of a call that lasts this long at most.
+    pub(super) fn of(max_duration: Duration) -> Self {
+        Self {
+            max_duration,
+            ..Self::default()
+        }
+    }
+
     /// Something is about to be fed.
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
         self.passing = None;
         self.late = false;
+        self.mailbox_now = false;
         self.well_said = false;
         self.audio_done = None;
         self.response_done = false;
@@ -109,6 +147,7 @@ impl Observer {
         if self.over.is_some() {
             return;
         }
+        self.questions.fed(now, input);
         match input {
             Input::Carrier(CarrierEvent::Attached) => {
                 self.stream_is_lost();
@@ -120,7 +159,22 @@ impl Observer {
                 self.attached = false;
             }
             Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
-            Input::Model(event) => self.fed_by_model(event),
+            Input::Model(ModelEvent::Lost { returns, .. }) if !self.lost => {
+                let over = self
+                    .answered
+                    .is_some_and(|at| at + self.max_duration <= now);
+                self.must_end = !returns && !self.ending && !self.mailbox && !over;
+                self.session_is_gone();
+                self.lost = true;
+            }
+            Input::Model(ModelEvent::Offered | ModelEvent::NotOpened { .. }) => {
+                self.opening = false;
+            }
+            Input::Model(event) if !self.lost => self.fed_by_model(event),
+            Input::Command(Command::Answered(who)) => {
+                self.mailbox_now = *who == AnsweredBy::Mailbox;
+                self.mailbox |= self.mailbox_now;
+            }
             Input::Command(Command::End(end)) => {
                 self.must_end = true;
                 self.must_end_as = Some(end.clone());
@@ -137,6 +191,11 @@ impl Observer {
                 }
                 self.active = Some((*response).to_owned());
                 self.asked = false;
+            }
+            ModelEvent::AsideStarted { response } => {
+                self.said.clear();
+                self.active = Some((*response).to_owned());
+                self.asides.insert((*response).to_owned());
             }
             ModelEvent::ResponseEnded { response, ending }
                 if self.active.as_deref() == Some(response) =>
@@ -183,7 +242,11 @@ impl Observer {
                     self.said.push_str(text);
                 }
                 for word in text.split_whitespace() {
-                    if let Some(item) = word_item(word) {
+                    let aside = self.active.as_ref();
+                    if aside.is_some_and(|active| self.asides.contains(active)) {
+                        // It is one, whatever items the model made it of.
+                        self.aside_words.insert(word.to_owned());
+                    } else if let Some(item) = word_item(word) {
                         let at = self.items.get(&item).map_or(0, |seen| seen.received);
                         self.words.insert(word.to_owned(), at);
                     }
@@ -195,8 +258,22 @@ impl Observer {
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
             }
-            ModelEvent::Lost { .. } => self.must_end = true,
+            ModelEvent::ToolCall {
+                name: "press_keys", ..
+            } => self.keys_wanted += 1,
             _ => {}
+        }
+    }
+
+    /// Nothing more comes of it, and no other session knows what it said.
+    fn session_is_gone(&mut self) {
+        self.active = None;
+        self.asked = false;
+        self.response_done = true;
+        self.said.clear();
+        for seen in self.items.values_mut() {
+            seen.complete = true;
+            seen.foreign = true;
         }
     }
 
@@ -210,6 +287,8 @@ impl Observer {
     /// What is queued is gone, and so is the response that was being said.
     fn new_generation(&mut self) {
         self.stream.clear();
+        self.again = false;
+        self.aside_played = None;
         self.since_mark = 0;
         self.generation = self.latest_mark.map_or(0, |mark| mark.generation + 1);
         self.dead.extend(self.active.clone());
@@ -231,6 +310,7 @@ impl Observer {
     /// Something came out.
     pub(super) fn came(&mut self, output: &Output) -> Result<(), String> {
         ensure!(self.over.is_none(), "something follows the hang-up");
+        self.questions.came(output, self.disclosed)?;
         match output {
             Output::Carrier(to) => {
                 ensure!(self.attached, "sent to a carrier that is not there");
@@ -239,17 +319,43 @@ impl Observer {
                     ToCarrier::Mark(mark) => self.mark_sent(*mark),
                     ToCarrier::Clear => {
                         let greeting = self.greeting.is_some() && !self.disclosed;
-                        ensure!(!greeting, "the disclosure is cleared");
+                        ensure!(!greeting || self.mailbox_now, "the disclosure is cleared");
+                        if !self.disclosed {
+                            self.greeting = None;
+                        }
                         self.new_generation();
                         Ok(())
                     }
                 }
             }
             Output::Model(to) => self.model_told(to),
+            Output::OpenModel => {
+                ensure!(!self.opening, "two sessions are opened at once");
+                self.opening = true;
+                Ok(())
+            }
+            Output::TakeModel => {
+                ensure!(!self.opening, "a session is taken that is not open");
+                self.dead.extend(self.active.clone());
+                self.session_is_gone();
+                self.lost = false;
+                Ok(())
+            }
+            Output::PressKeys(_) => {
+                ensure!(self.attached, "keys without a line");
+                ensure!(self.disclosed, "keys before the disclosure");
+                let wanted = self.keys_wanted.checked_sub(1);
+                self.keys_wanted = wanted.ok_or("keys that nobody wanted, or twice")?;
+                Ok(())
+            }
             Output::Publish(Change::Line {
                 slot, role, text, ..
             }) => self.line(*slot, *role, text),
             Output::Publish(Change::Disclosed) => self.disclosure(),
+            Output::Publish(Change::Verdict { .. }) => {
+                self.ending = true;
+                Ok(())
+            }
             Output::Publish(_) => Ok(()),
             Output::HangUp(end) => {
                 self.over = Some(end.clone());
@@ -270,7 +376,26 @@ impl Observer {
         self.stream.push_back(Sent::Audio(item, samples));
         let seen = self.items.entry(item).or_default();
         ensure!(!seen.gone, "audio of an item that was taken back: i{item}");
-        if self.disclosed {
+        if self.passing.is_none() && self.asides.contains(&seen.response) {
+            ensure!(
+                self.lost && self.disclosed,
+                "beside the conversation: i{item}"
+            );
+            // The same audio, whenever it is played.
+            if self.aside_played.replace(seen.response.clone()).is_none() {
+                (seen.sent, seen.confirmed) = (0, 0);
+            }
+        } else if self.disclosed
+            && self.mailbox
+            && self.passing.is_none()
+            && self.greeting.as_ref() == Some(&seen.response)
+        {
+            if !std::mem::replace(&mut self.again, true) {
+                for seen in self.items.values_mut() {
+                    (seen.sent, seen.confirmed) = (0, 0);
+                }
+            }
+        } else if self.disclosed {
             let Some((passing, response, left)) = &mut self.passing else {
                 return Err(format!("audio out of nowhere: i{item}"));
             };
@@ -297,7 +422,9 @@ impl Observer {
                 (seen.sent, seen.confirmed) = (0, 0);
             }
         }
-        self.items.entry(item).or_default().sent += samples;
+        let seen = self.items.entry(item).or_default();
+        seen.sent += samples;
+        seen.aloud = true;
         Ok(())
     }
 
@@ -317,12 +444,26 @@ impl Observer {
     }
 
     fn model_told(&mut self, to: &ToModel) -> Result<(), String> {
+        ensure!(!self.lost, "said to a model that is gone: {to:?}");
         match to {
-            ToModel::Respond(_) => {
+            ToModel::Recall(Recall::Said(text)) => {
+                for word in text.split_whitespace() {
+                    let item = word_item(word);
+                    let heard = item.and_then(|item| self.items.get(&item));
+                    ensure!(
+                        heard.is_none_or(|seen| seen.aloud),
+                        "recalled, though never said: {text}"
+                    );
+                }
+            }
+            ToModel::Respond(respond) => {
+                let words = respond.instructions.as_deref().unwrap_or_default();
+                self.ending |= words.to_lowercase().contains("goodbye");
+
                 ensure!(!self.asked, "asked for two responses at once");
                 let active = &self.active;
                 ensure!(active.is_none(), "asked for a response during {active:?}");
-                self.asked = true;
+                self.asked = !respond.aside;
             }
             ToModel::Cancel => {
                 let active = self.active.clone();
@@ -332,6 +473,7 @@ impl Observer {
             ToModel::Truncate { item, heard_ms } => {
                 let seen = self.items.entry(item_number(item)).or_default();
                 let heard = heard_ms * 8;
+                ensure!(!seen.foreign, "truncated in another session: {seen:?}");
                 ensure!(
                     heard <= seen.received,
                     "truncated beyond what was received: {seen:?}"
@@ -349,6 +491,7 @@ impl Observer {
             }
             ToModel::Delete { item } => {
                 let seen = self.items.entry(item_number(item)).or_default();
+                ensure!(!seen.foreign, "deleted in another session: {seen:?}");
                 ensure!(
                     seen.confirmed < 8,
                     "deleted, though heard in part: {seen:?}"
@@ -378,7 +521,7 @@ impl Observer {
             !interrupted || self.cut || self.over_soon(),
             "nobody interrupted: {text}"
         );
-        if !self.disclosed {
+        if !self.disclosed || self.again && text.contains(GREETING) {
             // The greeting is one, whatever items the model made it of; its words have no places.
             ensure!(
                 interrupted && text == "—" || !interrupted && self.greeting_was_heard(),
@@ -392,6 +535,9 @@ impl Observer {
             };
             let seen = self.items.entry(item).or_default();
             let word = word.trim_end_matches('—');
+            if self.aside_words.contains(word) {
+                continue;
+            }
             let at = self.words.get(word).copied().unwrap_or(0);
             let aloud = if interrupted {
                 at < seen.confirmed
@@ -430,7 +576,11 @@ impl Observer {
     pub(super) fn settled(&mut self) -> Result<(), String> {
         if std::mem::take(&mut self.must_end) {
             ensure!(self.over.is_some(), "the call should have ended");
-            let end = self.must_end_as.take();
+            let mut end = self.must_end_as.take();
+            if self.mailbox && self.over == Some(End::Voicemail) {
+                // Also if it cut the line itself.
+                end = end.filter(|end| *end != End::CalleeHungUp);
+            }
             ensure!(
                 end.is_none() || self.over == end,
                 "ended with {:?}, not with {end:?}",
@@ -440,6 +590,7 @@ impl Observer {
         if self.over.is_some() {
             return Ok(());
         }
+        self.questions.settled()?;
         let tail = |sent: &&Sent| matches!(sent, Sent::Audio(..));
         let mut unmarked = self.stream.iter().rev().take_while(tail);
         if self.response_done || self.passing.is_none() {

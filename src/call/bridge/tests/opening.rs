@@ -10,6 +10,7 @@ fn the_disclosure_is_asked_for_as_soon_as_the_model_is_configured() {
         ToModel::Respond(Respond {
             instructions: Some(instructions),
             speech_only: true,
+            aside: false,
         }),
     ] = to_model(&out)[..]
     else {

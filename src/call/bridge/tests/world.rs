@@ -44,6 +44,16 @@ pub(super) enum Step {
     Plays(u8),
     Attaches,
     Detaches,
+    /// The carrier answers the request to press keys.
+    AnswersKeys(u8),
+    /// The carrier has found out who answered.
+    Answered(u8),
+    LosesModel(u8),
+    /// The other session is open, or is not.
+    OpensModel(u8),
+    /// The host answers a question, or none that there is.
+    HostAnswers(u8),
+    Instructs,
     Ends(u8),
     /// What no peer should do.
     Junk(u8, u8),
@@ -56,6 +66,8 @@ pub(super) struct Story {
     pub(super) greeting_wait: u64,
     pub(super) interrupt_after: u64,
     pub(super) silence: u64,
+    pub(super) detects_machines: bool,
+    pub(super) one_moment: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -67,12 +79,14 @@ impl std::fmt::Debug for Story {
             greeting_wait,
             interrupt_after,
             silence,
+            detects_machines,
+            one_moment,
             steps,
         } = self;
         write!(
             f,
             "max {max_duration}, wait {greeting_wait}, interrupt {interrupt_after}, \
-             silence {silence}: {steps:?}"
+             silence {silence}, machines {detects_machines}, moment {one_moment}: {steps:?}"
         )
     }
 }
@@ -112,6 +126,8 @@ pub(super) struct World<'t> {
     junk_items: u8,
     words: u32,
 
+    has_model: bool,
+    opening: bool,
     speaking: bool,
     uncommitted: bool,
     turns: u32,
@@ -181,6 +197,10 @@ impl<'t> World<'t> {
             max_duration: ms(story.max_duration),
             interrupt_after: ms(story.interrupt_after),
             silence: ms(story.silence),
+            hold: ms(5_000),
+            ask_host: ms(6_000),
+            detects_machines: story.detects_machines,
+            one_moment: story.one_moment.then(|| "One moment.".to_owned()),
             connect_within: ms(60_000),
         };
         let brief = Brief {
@@ -193,7 +213,7 @@ impl<'t> World<'t> {
         Self {
             max_duration: settings.max_duration,
             bridge: Bridge::new(settings),
-            observer: Observer::default(),
+            observer: Observer::of(ms(story.max_duration)),
             record: Call::new(uuid::Uuid::new_v4(), brief, at(), std::sync::Arc::default()),
             trace,
             now: Duration::ZERO,
@@ -207,6 +227,8 @@ impl<'t> World<'t> {
             owners: HashMap::new(),
             junk_items: 127,
             words: 0,
+            has_model: true,
+            opening: false,
             speaking: false,
             uncommitted: false,
             turns: 0,
@@ -254,11 +276,27 @@ impl<'t> World<'t> {
                     talk.cancelled = true;
                 }
             }
+            Output::OpenModel => self.opening = true,
+            Output::TakeModel => {
+                self.forget();
+                self.has_model = true;
+            }
             Output::Publish(change) => self.record.apply(change, at(), at()),
             Output::HangUp(end) => self.record_ends(&end)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// A new session of the model knows nothing.
+    fn forget(&mut self) {
+        self.unsettled.clear();
+        self.models_turns = false;
+        self.asked = None;
+        self.answers = false;
+        self.talk = None;
+        self.speaking = false;
+        self.uncommitted = false;
     }
 
     fn record_ends(&self, end: &End) -> Result<(), String> {
@@ -342,6 +380,47 @@ impl<'t> World<'t> {
             Step::Detaches => self.feed(CarrierEvent::Detached),
             Step::Key => self.feed(CarrierEvent::Key('5')),
             Step::Frame(kind) => self.frame(kind),
+            Step::AnswersKeys(kind) => {
+                let answer = match kind % 4 {
+                    0 => KeysAnswer::Refused("No.".into()),
+                    1 => KeysAnswer::Unknown,
+                    _ => KeysAnswer::Taken,
+                };
+                self.feed(Command::Keys(answer))
+            }
+            Step::LosesModel(kind) if self.has_model => {
+                self.has_model = false;
+                self.forget();
+                let (why, returns) = ("It is gone.", kind > 20);
+                self.feed(ModelEvent::Lost { why, returns })
+            }
+            Step::OpensModel(kind) if self.opening => {
+                self.opening = false;
+                let why = "It does not answer.";
+                match kind {
+                    0..=5 => self.feed(ModelEvent::NotOpened {
+                        why,
+                        returns: false,
+                    }),
+                    6..=80 => self.feed(ModelEvent::NotOpened { why, returns: true }),
+                    _ => self.feed(ModelEvent::Offered),
+                }
+            }
+            Step::LosesModel(_) | Step::OpensModel(_) => Ok(()),
+            Step::Answered(kind) => {
+                let who = match kind {
+                    0..=50 => AnsweredBy::Person,
+                    51..=110 => AnsweredBy::Menu,
+                    111..=120 => AnsweredBy::Fax,
+                    _ => AnsweredBy::Mailbox,
+                };
+                self.feed(Command::Answered(who))
+            }
+            Step::HostAnswers(number) => self.feed(Command::Answer {
+                question: format!("q{}", number % 7),
+                text: "Morning.".into(),
+            }),
+            Step::Instructs => self.feed(Command::Instruct("Ask for the price.".into())),
             Step::Ends(kind) => self.feed(Command::End(match kind % 4 {
                 0 => End::HostHungUp,
                 1 => End::CalleeHungUp,
@@ -371,6 +450,9 @@ impl<'t> World<'t> {
     }
 
     fn callee(&mut self, step: Step) -> Result<(), String> {
+        if !self.has_model {
+            return Ok(());
+        }
         match step {
             Step::Speaks if !self.speaking => {
                 self.speaking = true;

@@ -72,6 +72,14 @@ fn known() -> Vec<(&'static str, Parsed<'static>)> {
             event(ModelEvent::CallerWordsFailed { item }),
         ),
         (
+            r#"{"type":"response.created","event_id":"event_9","response":{"id":"resp_2","status":"in_progress","metadata":{"purpose":"aside"}}}"#,
+            event(ModelEvent::AsideStarted { response: "resp_2" }),
+        ),
+        (
+            r#"{"type":"response.created","response":{"id":"resp_3","metadata":{"purpose":7,"x":"y"}}}"#,
+            event(ModelEvent::ResponseStarted { response: "resp_3" }),
+        ),
+        (
             r#"{"type":"response.created","response":{"id":"resp_1","status":"in_progress","output":[],"usage":null}}"#,
             event(ModelEvent::ResponseStarted { response: "resp_1" }),
         ),
@@ -305,7 +313,6 @@ fn some_errors_end_the_session() {
         "invalid_api_key",
         "insufficient_quota",
         "invalid_model",
-        "session_expired",
         "beta_api_shape_disabled",
         "missing_model",
     ] {
@@ -316,10 +323,20 @@ fn some_errors_end_the_session() {
         "conversation_already_has_active_response",
         "unknown_parameter",
         "invalid_event",
+        "session_expired",
         "",
     ] {
         assert!(!is_fatal(code), "{code}");
     }
+}
+
+#[test]
+fn an_expired_session_can_be_had_again() {
+    let expired = bytes(r#"{"type":"error","error":{"code":"session_expired","message":"over"}}"#);
+    let Ok(Parsed::Event(ModelEvent::Error { kind, .. })) = parse(&expired) else {
+        panic!("no error");
+    };
+    assert_eq!(kind, ErrorKind::Expired);
 }
 
 #[test]

@@ -7,6 +7,9 @@ const SAMPLES: [usize; 8] = [1_600, 800, 4_000, 160, 1_599, 8_000, 1, 1_601];
 
 impl World<'_> {
     pub(super) fn model(&mut self, step: Step) -> Result<(), String> {
+        if !self.has_model {
+            return Ok(());
+        }
         match step {
             Step::Model(arg) => self.natural(arg),
             Step::Settle => match self.unsettled.pop_front() {
@@ -88,6 +91,7 @@ impl World<'_> {
         } else {
             self.asked.take()
         };
+        let aside = asked.as_ref().is_some_and(|respond| respond.aside);
         let instructions = asked.and_then(|respond| respond.instructions);
         let id = format!("r{}", self.responses);
         self.responses += 1;
@@ -98,6 +102,9 @@ impl World<'_> {
             item: None,
             text: String::new(),
         });
+        if aside {
+            return self.feed(ModelEvent::AsideStarted { response: &id });
+        }
         self.feed(ModelEvent::ResponseStarted { response: &id })
     }
 
@@ -181,12 +188,22 @@ impl World<'_> {
         let Some((response, _)) = self.current() else {
             return Ok(());
         };
-        let (name, arguments) = match arg % 4 {
-            0 => ("end_call", END_CALL),
+        let (name, arguments) = match arg % 8 {
+            0 | 4 => ("end_call", END_CALL),
             1 => ("end_call", "{}"),
+            7 => ("wait", r#"{"reason":"music"}"#),
+            5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),
+            2 => ("ask_host", r#"{"question":"When?"}"#),
             _ => ("note", r#"{"text":"Tuesday"}"#),
         };
-        self.feed(tool(&response, name, arguments))
+        self.words += 1;
+        let call = format!("call{}", self.words);
+        self.feed(ModelEvent::ToolCall {
+            response: &response,
+            call: &call,
+            name,
+            arguments: arguments.into(),
+        })
     }
 
     pub(super) fn junk(&mut self, kind: u8, arg: u8) -> Result<(), String> {
@@ -276,7 +293,10 @@ impl World<'_> {
                 at: ms(u64::MAX / u64::from(arg % 4 + 1)),
                 audio: audio_of(item, SAMPLES[usize::from(arg / 4) % SAMPLES.len()]),
             }),
-            22 if arg > 230 => self.feed(ModelEvent::Lost { why: "It is gone." }),
+            22 if arg > 230 => self.feed(ModelEvent::Lost {
+                why: "It is gone.",
+                returns: false,
+            }),
             22 if arg > 220 => self.refuse(None, ErrorKind::Fatal),
             22 => self.feed(CarrierEvent::Audio {
                 at: ms(0),

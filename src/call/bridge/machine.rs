@@ -1,0 +1,239 @@
+//! Who answered: a person, a mailbox, a menu, a fax. The carrier listens and tells, sometimes late.
+
+use std::time::Duration;
+
+use super::Bridge;
+use super::event::{AnsweredBy, Change, End, Output, Respond, ToCarrier, ToModel};
+use super::gate::Closed;
+use super::opening::{Draft, Opening};
+use crate::call::snapshot::Outcome;
+
+/// Nobody's first words take longer than this: a recording, perhaps.
+const SUSPECT: Duration = Duration::from_secs(4);
+
+/// For the carrier to find out, from the first word on; it gives up itself before that.
+const VERDICT: Duration = Duration::from_secs(35);
+
+/// Exchanges after which this is a conversation, whatever the carrier believes.
+const CONVERSATION: u8 = 2;
+
+/// The longest message, from the disclosure's end on.
+const MESSAGE: Duration = Duration::from_secs(60);
+
+/// Asks for the message.
+const LEAVE_MESSAGE: &str = "You have reached an answering machine, and it is recording now. You \
+                             have just said that you are an AI assistant and on whose behalf you \
+                             call. Leave one message now, in two or three short sentences in the \
+                             language of the call: why you call, and what you would like them to \
+                             do. Ask nothing, and wait for no answer.";
+
+/// Tells the model what it has probably reached.
+const MENU: &str = "A recorded menu seems to have answered. Hear it to its end before you choose, \
+                    press the keys it offers, and speak only if it listens for words or a person \
+                    answers.";
+
+/// What is known of who answered.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    /// What the carrier found out; the first time counts.
+    verdict: Option<AnsweredBy>,
+    /// The callee's first words have begun then, and have not ended.
+    first_words: Option<Duration>,
+    /// They take so long that the verdict is waited for.
+    suspected: bool,
+    /// The agent said something, was heard out, and only then the callee spoke: so often.
+    exchanges: u8,
+    /// The disclosure, for a machine that did not record it the first time.
+    greeting: Option<Draft>,
+    message: Message,
+}
+
+/// The message for a mailbox.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Message {
+    #[default]
+    None,
+    /// The disclosure comes first.
+    Disclosing,
+    /// It was asked for.
+    Asked,
+    /// It is being said.
+    Begun,
+}
+
+impl Bridge {
+    /// A verdict may still come.
+    pub(super) fn awaits_verdict(&self) -> bool {
+        self.settings.detects_machines && self.machine.verdict.is_none()
+    }
+
+    /// The carrier knows who answered.
+    pub(super) fn answered_by(&mut self, who: AnsweredBy) {
+        if !self.awaits_verdict() {
+            return;
+        }
+        self.machine.verdict = Some(who);
+        self.suspicion_over();
+        let too_late = self.machine.exchanges >= CONVERSATION
+            || self.gate.is_patient()
+            || self.was_on_hold()
+            || self.ending.is_some();
+        match who {
+            AnsweredBy::Person => {}
+            // Who has talked with somebody does not hang up on them because of a detector.
+            _ if too_late => {}
+            AnsweredBy::Mailbox => self.disclose_to_mailbox(),
+            AnsweredBy::Menu => {
+                let patience = self.gate.be_patient(true);
+                self.tell_model(patience);
+                self.tell(MENU);
+            }
+            AnsweredBy::Fax => self.hang_up(End::Failed(
+                "A fax machine answered, so there was nobody to speak to.".into(),
+            )),
+        }
+        if self.machine.message == Message::None {
+            self.machine.greeting = None;
+        }
+    }
+
+    /// What was said so far, the machine did not record: from the start, then.
+    fn disclose_to_mailbox(&mut self) {
+        self.machine.message = Message::Disclosing;
+        self.gate.drop_queue();
+        self.gate.consider_answered();
+        let close = self.gate.close(Closed::Machine);
+        self.tell_model(close);
+        let speaking = !self.ledger.is_silent();
+        if speaking && self.carrier.attached.is_some() {
+            self.out.push_back(Output::Carrier(ToCarrier::Clear));
+        }
+        if self.is_saying() && self.draft().is_none() {
+            self.send(ToModel::Cancel);
+        }
+        self.cut();
+        self.greeting_interrupted();
+        if !matches!(self.opening, Opening::Done) {
+            return;
+        }
+        match self.machine.greeting.take() {
+            Some(greeting) => self.opening = Opening::Held(greeting),
+            // Nothing is left on a tape without saying who speaks.
+            None => self.hang_up(End::Voicemail),
+        }
+    }
+
+    /// A mailbox hears the disclosure at once, and no callee is waited for.
+    pub(super) fn speaks_to_mailbox(&self) -> bool {
+        self.machine.message != Message::None
+    }
+
+    /// The disclosure was heard. Returns whether a mailbox heard it, which gets its message now.
+    pub(super) fn mailbox_follows(&mut self, greeting: Draft) -> bool {
+        if self.machine.message == Message::Disclosing {
+            self.say_message();
+            return true;
+        }
+        if self.awaits_verdict() {
+            self.machine.greeting = Some(greeting);
+        }
+        false
+    }
+
+    fn say_message(&mut self) {
+        if self.ending.is_some() {
+            // The maximum duration was reached meanwhile.
+            return;
+        }
+        self.machine.message = Message::Asked;
+        self.begin_ending(End::Voicemail, self.now + MESSAGE);
+        self.tell(LEAVE_MESSAGE);
+        let ask = self.gate.ask(Respond {
+            instructions: None,
+            speech_only: true,
+            aside: false,
+        });
+        self.tell_model(ask);
+    }
+
+    /// Agent audio was sent.
+    pub(super) fn message_begins(&mut self) {
+        if self.machine.message == Message::Asked {
+            self.machine.message = Message::Begun;
+        }
+    }
+
+    /// A call that ends on a mailbox is a voicemail, whoever cut the line, and its summary says
+    /// what the mailbox has.
+    pub(super) fn end_on_mailbox(&mut self, end: End) -> End {
+        if !self.speaks_to_mailbox() || !matches!(end, End::Voicemail | End::CalleeHungUp) {
+            return end;
+        }
+        let said = !self.gate.is_busy() && self.ledger.is_silent();
+        let left = self.machine.message == Message::Begun && said;
+        let summary = if left {
+            "An answering machine answered, and a message was left; see the transcript."
+        } else {
+            "An answering machine answered; no whole message could be left."
+        };
+        self.publish(Change::Verdict {
+            summary: summary.to_owned(),
+            outcome: Outcome::Voicemail,
+        });
+        End::Voicemail
+    }
+
+    pub(super) fn first_words_begin(&mut self) {
+        if !self.callee_spoke && self.awaits_verdict() {
+            self.machine.first_words = Some(self.now);
+        }
+    }
+
+    pub(super) fn first_words_end(&mut self) {
+        self.suspicion_over();
+    }
+
+    /// The callee begins to speak after the agent was heard out: this is how conversations go.
+    pub(super) fn count_exchange(&mut self) {
+        self.machine.exchanges = self.machine.exchanges.saturating_add(1);
+        if self.machine.exchanges >= CONVERSATION {
+            self.machine.greeting = None;
+        }
+    }
+
+    fn suspicion_over(&mut self) {
+        self.machine.first_words = None;
+        if std::mem::take(&mut self.machine.suspected) {
+            let open = self.gate.open(Closed::Machine);
+            self.tell_model(open);
+        }
+    }
+
+    /// Until when first words that do not end keep the greeting waiting for the verdict.
+    pub(super) fn verdict_due(&self) -> Option<Duration> {
+        let since = self.machine.first_words.filter(|_| self.awaits_verdict())?;
+        Some(since + VERDICT)
+    }
+
+    pub(super) fn machine_deadline(&self) -> Option<Duration> {
+        let since = self.machine.first_words?;
+        let next = if self.machine.suspected {
+            VERDICT
+        } else {
+            SUSPECT
+        };
+        Some(since + next)
+    }
+
+    pub(super) fn machine_on_time(&mut self) {
+        while self.machine_deadline().is_some_and(|at| at <= self.now) {
+            if self.machine.suspected {
+                self.suspicion_over();
+                return;
+            }
+            self.machine.suspected = true;
+            let close = self.gate.close(Closed::Machine);
+            self.tell_model(close);
+        }
+    }
+}

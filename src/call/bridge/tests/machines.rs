@@ -1,0 +1,234 @@
+//! A machine answers, or somebody who sounds like one.
+
+use super::*;
+
+fn listening() -> Stage {
+    Stage::with(|settings| settings.detects_machines = true)
+}
+
+fn answered(who: AnsweredBy) -> Input<'static> {
+    Input::Command(Command::Answered(who))
+}
+
+fn heard_audio(outputs: &[Output]) -> u64 {
+    let audio = outputs.iter().map(|output| match output {
+        Output::Carrier(ToCarrier::Audio(audio)) => audio.samples(),
+        _ => 0,
+    });
+    audio.sum()
+}
+
+fn tells(outputs: &[Output], words: &str) -> bool {
+    let told = |to: &&ToModel| matches!(to, ToModel::Tell(text) if text.contains(words));
+    to_model(outputs).iter().any(told)
+}
+
+/// From the verdict at `from` on: the disclosure at once and whole, then the message, then the end.
+fn leaves_a_message(stage: &mut Stage, from: u64, disclosing: &[Output]) {
+    assert_eq!(heard_audio(disclosing), 1_600, "all of it: {disclosing:?}");
+    let heard = stage.at(from + 300, CarrierEvent::Played(last_mark(disclosing)));
+    let [ToModel::Tell(told), ToModel::Respond(respond)] = to_model(&heard)[..] else {
+        panic!("{heard:?}");
+    };
+    assert!(told.contains("Leave one message"));
+    assert_eq!(
+        respond.instructions, None,
+        "the mission is in the session's"
+    );
+    assert!(respond.speech_only);
+    let sent = stage.agent_says(from + 500, "m", "message", "Please call back.", 8_000);
+    assert_eq!(hung_up(&sent), None);
+    let out = stage.at(from + 2_000, CarrierEvent::Played(last_mark(&sent)));
+    assert!(lines(&out).iter().any(|line| line.2 == "Please call back."));
+    assert!(
+        out.iter().any(|output| matches!(
+            output,
+            Output::Publish(Change::Verdict { summary, outcome: Outcome::Voicemail })
+                if summary.contains("was left")
+        )),
+        "{out:?}"
+    );
+    assert_eq!(hung_up(&out), Some(&End::Voicemail));
+}
+
+#[test]
+fn a_mailbox_hears_the_disclosure_after_its_tone_and_one_message() {
+    let mut stage = listening().prepared().greeted();
+    // Its text went on while it was greeted; nothing of that was recorded.
+    stage.at(2_300, ModelEvent::SpeechStarted);
+    let out = stage.at(5_000, answered(AnsweredBy::Mailbox));
+    leaves_a_message(&mut stage, 5_000, &out);
+}
+
+#[test]
+fn a_tone_in_the_middle_of_the_greeting_starts_it_anew() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, CarrierEvent::Attached);
+    let greeted = stage.tick(2_000);
+    stage.at(2_100, ModelEvent::SpeechStarted);
+    let out = stage.at(2_150, answered(AnsweredBy::Mailbox));
+    assert!(out.contains(&Output::Carrier(ToCarrier::Clear)));
+    assert_eq!(
+        stage.at(2_200, CarrierEvent::Played(last_mark(&greeted))),
+        [],
+        "what was cleared discloses nothing"
+    );
+    leaves_a_message(&mut stage, 2_150, &out);
+}
+
+#[test]
+fn a_tone_in_the_middle_of_an_answer_cuts_it_off() {
+    let mut stage = listening().prepared().greeted();
+    stage.at(2_300, ModelEvent::SpeechStarted);
+    stage.at(2_900, ModelEvent::SpeechStopped);
+    stage.at(2_900, ModelEvent::Committed { item: "q" });
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, words("a", "I am calling because"));
+    stage.at(3_020, audio("r", "a", 24_000));
+    let out = stage.at(3_500, answered(AnsweredBy::Mailbox));
+    assert!(out.contains(&Output::Carrier(ToCarrier::Clear)));
+    assert!(to_model(&out).contains(&&ToModel::Cancel));
+    assert!(to_model(&out).contains(&&ToModel::Delete { item: "a".into() }));
+    stage.at(3_510, ended("r"));
+    leaves_a_message(&mut stage, 3_500, &out);
+}
+
+#[test]
+fn a_verdict_before_the_stream_waits_for_it() {
+    let mut stage = listening().prepared();
+    assert_eq!(
+        to_model(&stage.at(900, answered(AnsweredBy::Mailbox))),
+        Vec::<&ToModel>::new()
+    );
+    let out = stage.at(1_000, CarrierEvent::Attached);
+    leaves_a_message(&mut stage, 1_000, &out);
+}
+
+#[test]
+fn a_verdict_before_the_greeting_is_ready_waits_for_it() {
+    let mut stage = listening();
+    stage.at(10, ModelEvent::Configured);
+    stage.at(20, CarrierEvent::Attached);
+    stage.at(30, ModelEvent::ResponseStarted { response: "greet" });
+    stage.at(40, answered(AnsweredBy::Mailbox));
+    stage.at(50, words("g", GREETING));
+    stage.at(60, audio("greet", "g", 1_600));
+    let out = stage.at(70, ended("greet"));
+    leaves_a_message(&mut stage, 70, &out);
+}
+
+#[test]
+fn a_mailbox_that_cuts_the_line_is_a_voicemail_all_the_same() {
+    let mut stage = listening().prepared().greeted();
+    stage.at(5_000, answered(AnsweredBy::Mailbox));
+    let out = stage.at(5_100, Command::End(End::CalleeHungUp));
+    assert!(
+        out.iter().any(|output| matches!(
+            output,
+            Output::Publish(Change::Verdict { summary, .. }) if summary.contains("no whole message")
+        )),
+        "{out:?}"
+    );
+    assert_eq!(hung_up(&out), Some(&End::Voicemail));
+    let mut stage = listening().prepared().greeted();
+    stage.at(5_000, answered(AnsweredBy::Mailbox));
+    let out = stage.at(5_100, Command::End(End::HostHungUp));
+    assert_eq!(hung_up(&out), Some(&End::HostHungUp));
+}
+
+#[test]
+fn a_mailbox_whose_message_does_not_begin_is_hung_up_on() {
+    let mut stage = listening().prepared().greeted();
+    let out = stage.at(5_000, answered(AnsweredBy::Mailbox));
+    stage.at(5_300, CarrierEvent::Played(last_mark(&out)));
+    assert_eq!(hung_up(&stage.run_until(13_000)), None);
+    assert_eq!(hung_up(&stage.run_until(13_400)), Some(&End::Voicemail));
+}
+
+#[test]
+fn a_person_who_is_taken_for_a_mailbox_late_is_not_hung_up_on() {
+    let mut stage = listening().prepared().greeted();
+    for round in 0..2 {
+        let from = 3_000 + 3_000 * round;
+        stage.callee_says(from, from + 500, "q");
+        let item = ["a", "b"][usize::from(round == 1)];
+        let sent = stage.agent_says(from + 600, "r", item, "Yes.", 1_600);
+        stage.at(from + 1_000, CarrierEvent::Played(last_mark(&sent)));
+    }
+    for who in [AnsweredBy::Mailbox, AnsweredBy::Fax] {
+        assert_eq!(stage.at(9_000, answered(who)), []);
+    }
+}
+
+#[test]
+fn a_verdict_counts_once() {
+    let mut stage = listening().prepared().greeted();
+    assert_eq!(stage.at(3_000, answered(AnsweredBy::Person)), []);
+    assert_eq!(stage.at(3_100, answered(AnsweredBy::Mailbox)), []);
+}
+
+#[test]
+fn a_person_changes_nothing() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, CarrierEvent::Attached);
+    assert_eq!(stage.at(1_500, answered(AnsweredBy::Person)), []);
+    assert_eq!(heard_audio(&stage.run_until(2_000)), 1_600);
+}
+
+#[test]
+fn a_menu_is_heard_patiently() {
+    let mut stage = listening().prepared().greeted();
+    let out = stage.at(3_000, answered(AnsweredBy::Menu));
+    assert!(to_model(&out).contains(&&ToModel::Turns(Turns::ModelsPatiently)));
+    assert!(tells(&out, "recorded menu"));
+    assert_eq!(hung_up(&out), None);
+}
+
+#[test]
+fn a_fax_is_hung_up_on() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, CarrierEvent::Attached);
+    let out = stage.at(1_500, answered(AnsweredBy::Fax));
+    assert!(matches!(hung_up(&out), Some(End::Failed(why)) if why.contains("fax")));
+}
+
+#[test]
+fn first_words_without_end_are_waited_for_until_it_is_known_who_says_them() {
+    let hello = || {
+        let mut stage = listening().prepared();
+        stage.at(1_000, CarrierEvent::Attached);
+        stage.at(1_500, ModelEvent::SpeechStarted);
+        assert_eq!(heard_audio(&stage.run_until(20_000)), 0);
+        stage
+    };
+    let mut person = hello();
+    let out = person.at(20_100, answered(AnsweredBy::Person));
+    assert_eq!(heard_audio(&out), 1_600, "six seconds are long over");
+    let mut ends = hello();
+    assert_eq!(
+        heard_audio(&ends.at(20_100, ModelEvent::SpeechStopped)),
+        1_600
+    );
+    let mut mailbox = hello();
+    let out = mailbox.at(20_100, answered(AnsweredBy::Mailbox));
+    leaves_a_message(&mut mailbox, 20_100, &out);
+    let mut nobody_knows = hello();
+    assert_eq!(heard_audio(&nobody_knows.run_until(36_499)), 0);
+    assert_eq!(heard_audio(&nobody_knows.run_until(36_500)), 1_600);
+}
+
+#[test]
+fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, CarrierEvent::Attached);
+    let greeted = stage.tick(2_000);
+    stage.at(2_100, ModelEvent::SpeechStarted);
+    let out = stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
+    assert!(to_model(&out).contains(&&ToModel::Turns(Turns::Models)));
+    stage.at(2_210, ModelEvent::Configured);
+    assert_eq!(to_model(&stage.run_until(6_099)), Vec::<&ToModel>::new());
+    let out = stage.run_until(6_100);
+    assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Ours)]);
+    let out = stage.at(9_000, ModelEvent::SpeechStopped);
+    assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Models)]);
+}

@@ -1,0 +1,541 @@
+//! The model's session is lost, or grows old; the conversation goes on in another.
+
+use super::*;
+
+const GONE: ModelEvent<'_> = ModelEvent::Lost {
+    why: "It is gone.",
+    returns: true,
+};
+
+const NOT_YET: ModelEvent<'_> = ModelEvent::NotOpened {
+    why: "It does not answer.",
+    returns: true,
+};
+
+/// "One moment, please" is held, of a second; greeted at 2000, open since 2200.
+fn with_moment() -> Stage {
+    let mut stage = Stage::with(|settings| settings.one_moment = Some("Say it.".into()));
+    stage.at(10, ModelEvent::Configured);
+    stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
+    stage.at(30, words("g", GREETING));
+    stage.at(40, audio("greet", "g", 1_600));
+    let out = stage.at(60, ended("greet"));
+    let [ToModel::Respond(ask)] = to_model(&out)[..] else {
+        panic!("{out:?}");
+    };
+    assert!(ask.aside && ask.speech_only);
+    stage.at(70, ModelEvent::AsideStarted { response: "moment" });
+    stage.at(80, words("m", "One moment, please."));
+    assert_eq!(stage.at(90, audio("moment", "m", 8_000)), []);
+    assert_eq!(stage.at(100, ended("moment")), []);
+    stage.greeted()
+}
+
+fn recalled(outputs: &[Output]) -> Vec<&Recall> {
+    let all = to_model(outputs).into_iter().filter_map(|to| match to {
+        ToModel::Recall(recall) => Some(recall),
+        _ => None,
+    });
+    all.collect()
+}
+
+fn said(text: &str) -> Recall {
+    Recall::Said(text.into())
+}
+
+fn heard(text: &str) -> Recall {
+    Recall::Heard(text.into())
+}
+
+fn to_listen(outputs: &[Output]) -> u64 {
+    let audio = to_model(outputs).into_iter().map(|to| match to {
+        ToModel::Audio(audio) => audio.samples(),
+        _ => 0,
+    });
+    audio.sum()
+}
+
+fn frame(at: u64, level: u8) -> CarrierEvent {
+    CarrierEvent::Audio {
+        at: ms(at),
+        audio: Audio::from_samples(&[level; 160]),
+    }
+}
+
+#[test]
+fn the_conversation_goes_on_in_another_session_that_knows_what_was_said() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    let text = "What is it about?".into();
+    stage.at(3_000, ModelEvent::CallerWords { item: "q", text });
+    stage.at(3_010, ModelEvent::ResponseStarted { response: "n" });
+    stage.at(3_020, tool("n", "note", r#"{"text":"curious"}"#));
+    stage.at(3_030, ended("n"));
+    let sent = stage.agent_says(3_100, "r", "a", "About Thursday.", 1_600);
+    stage.at(3_500, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(stage.at(4_000, GONE), [Output::OpenModel]);
+    assert_eq!(
+        stage.at(4_100, ended("r")),
+        [],
+        "an old session means nothing"
+    );
+    let back = stage.at(4_300, ModelEvent::Offered);
+    assert_eq!(back[0], Output::TakeModel);
+    assert_eq!(
+        recalled(&back),
+        [
+            &said(GREETING),
+            &heard("What is it about?"),
+            &Recall::Called {
+                call: "call_1".into(),
+                name: "note".into(),
+                arguments: r#"{"text":"curious"}"#.into(),
+            },
+            &said("About Thursday."),
+        ]
+    );
+    assert_eq!(
+        to_model(&back).last(),
+        Some(&&ToModel::Turns(Turns::Models))
+    );
+    assert_eq!(
+        asked(&stage.at(4_400, ModelEvent::Configured)),
+        0,
+        "nothing was owed"
+    );
+    // What follows stands in the same transcript.
+    stage.callee_says(5_000, 5_500, "q2");
+    let sent = stage.agent_says(5_600, "r2", "b", "Yes.", 1_600);
+    let out = stage.at(6_000, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(4, Role::Agent, "Yes.")]);
+}
+
+#[test]
+fn what_the_callee_says_meanwhile_is_heard_by_the_new_session() {
+    let mut stage = Stage::open();
+    for index in 0..50 {
+        stage.at(3_000 + 20 * index, frame(20 * index, 0xF8));
+    }
+    stage.at(4_000, ModelEvent::SpeechStarted);
+    stage.at(4_000, frame(1_000, 0x90));
+    stage.at(4_010, GONE);
+    let mut out = Vec::new();
+    for index in 0..50 {
+        out.extend(stage.at(4_020 + 20 * index, frame(1_020 + 20 * index, 0x90)));
+    }
+    assert_eq!(to_listen(&out), 0);
+    let back = stage.at(5_100, ModelEvent::Offered);
+    assert_eq!(
+        to_listen(&back),
+        (25 + 1 + 50) * 160,
+        "half a second from before they spoke, and all since"
+    );
+    // Its place in the transcript is where it began.
+    stage.at(5_200, ModelEvent::Configured);
+    stage.at(5_200, ModelEvent::SpeechStarted);
+    stage.at(5_600, ModelEvent::SpeechStopped);
+    stage.at(5_600, ModelEvent::Committed { item: "q" });
+    let text = "Hello?".into();
+    let out = stage.at(5_700, ModelEvent::CallerWords { item: "q", text });
+    let [Output::Publish(Change::Line { slot: 1, at, .. })] = out[..] else {
+        panic!("{out:?}");
+    };
+    assert_eq!(at, ms(4_000));
+}
+
+#[test]
+fn what_is_lost_beyond_ten_seconds_is_told() {
+    let mut stage = Stage::open();
+    stage.at(3_000, GONE);
+    let mut out = Vec::new();
+    for index in 0..375 {
+        out.extend(stage.at(3_000 + 20 * index, frame(20 * index, 0x90)));
+    }
+    assert!(
+        !out.iter()
+            .any(|output| matches!(output, Output::Publish(_)))
+    );
+    let long = Audio::from_samples(&vec![0x90; 24_000]);
+    let out = stage.at(
+        10_900,
+        CarrierEvent::Audio {
+            at: ms(7_500),
+            audio: long,
+        },
+    );
+    let lost = out
+        .iter()
+        .find(|output| matches!(output, Output::Publish(Change::EarlyAudioDropped(_))));
+    assert!(lost.is_some(), "{out:?}");
+}
+
+#[test]
+fn a_question_without_an_answer_is_heard_again_and_answered_once() {
+    let mut stage = Stage::open();
+    stage.at(2_500, ModelEvent::SpeechStarted);
+    for index in 0..20 {
+        stage.at(2_500 + 20 * index, frame(20 * index, 0x90));
+    }
+    stage.at(2_900, ModelEvent::SpeechStopped);
+    stage.at(2_900, ModelEvent::Committed { item: "q" });
+    stage.at(3_000, GONE);
+    let back = stage.at(3_300, ModelEvent::Offered);
+    assert_eq!(to_listen(&back), 20 * 160, "{back:?}");
+    assert_eq!(recalled(&back), [&said(GREETING)]);
+    // The new session finds the turn in it before it takes over answering.
+    stage.at(3_310, ModelEvent::SpeechStarted);
+    stage.at(3_310, ModelEvent::SpeechStopped);
+    stage.at(3_310, ModelEvent::Committed { item: "q2" });
+    let out = stage.at(3_320, ModelEvent::Configured);
+    assert_eq!(asked(&out), 1);
+    stage.at(3_330, ModelEvent::ResponseStarted { response: "r" });
+    assert_eq!(asked(&stage.at(3_500, ended("r"))), 0, "once");
+}
+
+#[test]
+fn an_answer_that_broke_off_is_taken_up_and_what_was_sent_of_it_is_heard() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, words("a", "It is about"));
+    let mut sent = stage.at(3_020, audio("r", "a", 8_000));
+    sent.extend(stage.at(3_100, GONE));
+    let marked: u64 = 8_000;
+    assert!(
+        marks(&sent).len() >= 5,
+        "all {marked} have a mark: {sent:?}"
+    );
+    assert!(!sent.contains(&Output::Carrier(ToCarrier::Clear)));
+    let back = stage.at(3_400, ModelEvent::Offered);
+    assert_eq!(recalled(&back).last(), Some(&&said("It is about")));
+    assert_eq!(asked(&stage.at(3_500, ModelEvent::Configured)), 1);
+    let out = stage.at(4_100, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(2, Role::Agent, "It is about")]);
+}
+
+#[test]
+fn a_question_whose_answer_broke_off_before_its_words_came_is_heard_again() {
+    let mut stage = Stage::open();
+    stage.at(2_500, ModelEvent::SpeechStarted);
+    for index in 0..20 {
+        stage.at(2_500 + 20 * index, frame(20 * index, 0x90));
+    }
+    stage.at(2_900, ModelEvent::SpeechStopped);
+    stage.at(2_900, ModelEvent::Committed { item: "q" });
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_020, audio("r", "a", 8_000));
+    let lost = stage.at(3_100, GONE);
+    assert_eq!(lines(&lost), [], "its words may still come");
+    let back = stage.at(3_300, ModelEvent::Offered);
+    assert_eq!(to_listen(&back), 20 * 160);
+    let out = stage.at(3_310, ModelEvent::SpeechStarted);
+    assert!(
+        !out.contains(&Output::Carrier(ToCarrier::Clear)),
+        "it was said before"
+    );
+    stage.at(3_310, ModelEvent::SpeechStopped);
+    stage.at(3_310, ModelEvent::Committed { item: "q2" });
+    let out = stage.at(3_320, ModelEvent::SpeechStarted);
+    assert!(
+        out.contains(&Output::Carrier(ToCarrier::Clear)),
+        "this is said now"
+    );
+    let text = "What is it about?".into();
+    let out = stage.at(3_400, ModelEvent::CallerWords { item: "q2", text });
+    assert_eq!(lines(&out), [(1, Role::Caller, "What is it about?")]);
+}
+
+#[test]
+fn an_interrupted_sentence_of_an_old_session_is_not_truncated_in_the_new_one() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    let sent = stage.agent_says(3_000, "r", "a", "It is about Thursday.", 24_000);
+    stage.at(3_300, CarrierEvent::Played(marks(&sent)[0]));
+    stage.at(3_400, GONE);
+    stage.at(3_600, ModelEvent::Offered);
+    stage.at(3_700, ModelEvent::Configured);
+    let out = stage.at(3_800, ModelEvent::SpeechStarted);
+    assert!(out.contains(&Output::Carrier(ToCarrier::Clear)));
+    let [ToModel::Tell(told)] = to_model(&out)[..] else {
+        panic!("{out:?}");
+    };
+    assert!(told.contains("cut off"), "{told}");
+}
+
+#[test]
+fn who_waits_longer_hears_one_moment_please_in_the_agents_voice() {
+    let mut stage = with_moment();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, GONE);
+    assert!(!stage.run_until(4_499).iter().any(is_audio));
+    let sent = stage.run_until(4_500);
+    let played: u64 = sent
+        .iter()
+        .map(|output| match output {
+            Output::Carrier(ToCarrier::Audio(audio)) => audio.samples(),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(played, 8_000, "{sent:?}");
+    assert!(!stage.run_until(6_000).iter().any(is_audio), "once");
+    let out = stage.at(6_000, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(2, Role::Agent, "One moment, please.")]);
+    let back = stage.at(6_100, ModelEvent::Offered);
+    assert_eq!(
+        recalled(&back).last(),
+        Some(&&said("One moment, please.")),
+        "the new session knows that it was said"
+    );
+    assert_eq!(asked(&stage.at(6_200, ModelEvent::Configured)), 1);
+}
+
+#[test]
+fn who_does_not_wait_hears_nothing() {
+    let mut stage = with_moment();
+    stage.at(3_000, GONE);
+    assert!(
+        !stage.run_until(6_000).iter().any(is_audio),
+        "nobody asked anything"
+    );
+    let mut stage = with_moment();
+    stage.at(3_000, GONE);
+    for index in 0..100 {
+        let out = stage.at(3_000 + 20 * index, frame(20 * index, 0x90));
+        assert!(!out.iter().any(is_audio), "they are speaking");
+    }
+    let out = stage.at(5_000, frame(2_000, 0xF8));
+    assert!(out.iter().any(is_audio), "now they wait");
+}
+
+#[test]
+fn a_moment_that_is_cut_off_is_unknown_to_the_model() {
+    let mut stage = with_moment();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, GONE);
+    stage.run_until(4_500);
+    stage.at(4_600, ModelEvent::Offered);
+    stage.at(4_700, ModelEvent::Configured);
+    let out = stage.at(4_800, ModelEvent::SpeechStarted);
+    assert!(out.contains(&Output::Carrier(ToCarrier::Clear)));
+    assert!(
+        !to_model(&out)
+            .iter()
+            .any(|to| matches!(to, ToModel::Truncate { .. } | ToModel::Delete { .. })),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn it_is_tried_again_for_eight_seconds() {
+    let mut stage = Stage::open();
+    assert_eq!(stage.at(3_000, GONE), [Output::OpenModel]);
+    let mut attempts = Vec::new();
+    let mut out = stage.at(3_010, NOT_YET);
+    for time in (3_020..11_000).step_by(10) {
+        out.extend(stage.run_until(time));
+        if out.contains(&Output::OpenModel) {
+            attempts.push(time);
+            out = stage.at(time, NOT_YET);
+        }
+        assert_eq!(hung_up(&out), None, "{time}");
+    }
+    assert_eq!(attempts, [3_260, 3_760, 4_760, 6_760, 10_760]);
+    let out = stage.run_until(11_000);
+    assert!(
+        matches!(hung_up(&out), Some(End::ModelGone(why)) if why.contains("It is gone.")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_refusal_to_open_another_ends_the_call() {
+    let mut stage = Stage::open();
+    stage.at(3_000, GONE);
+    let why = "The key was withdrawn.";
+    let out = stage.at(
+        3_100,
+        ModelEvent::NotOpened {
+            why,
+            returns: false,
+        },
+    );
+    assert_eq!(hung_up(&out), Some(&End::ModelGone(why.into())));
+}
+
+#[test]
+fn an_expired_session_is_replaced() {
+    let mut stage = Stage::open();
+    let expired = ModelEvent::Error {
+        about: None,
+        kind: ErrorKind::Expired,
+        message: "60 minutes".into(),
+    };
+    assert_eq!(stage.at(3_000, expired), [Output::OpenModel]);
+    assert_eq!(stage.at(3_010, GONE), [], "its close says nothing new");
+}
+
+#[test]
+fn a_goodbye_that_is_queued_is_played_although_the_model_is_lost() {
+    for returns in [true, false] {
+        let mut stage = Stage::open();
+        stage.callee_says(2_500, 2_900, "bye");
+        stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+        stage.at(3_010, words("a", "Goodbye."));
+        let mut sent = stage.at(3_020, audio("r", "a", 8_000));
+        stage.at(3_040, tool("r", "end_call", END_CALL));
+        sent.extend(stage.at(
+            3_050,
+            ModelEvent::Lost {
+                why: "It is gone.",
+                returns,
+            },
+        ));
+        assert!(!sent.contains(&Output::OpenModel));
+        assert_eq!(hung_up(&sent), None);
+        let out = stage.at(4_050, CarrierEvent::Played(last_mark(&sent)));
+        assert_eq!(lines(&out), [(2, Role::Agent, "Goodbye.")]);
+        assert_eq!(hung_up(&out), Some(&End::Completed));
+    }
+}
+
+#[test]
+fn keys_that_were_pressed_meanwhile_are_told_in_words() {
+    let mut stage = Stage::open();
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, tool("r", "press_keys", r#"{"digits":"1"}"#));
+    let out = stage.at(3_020, ended("r"));
+    assert!(out.contains(&Output::PressKeys("1".into())));
+    stage.at(3_030, GONE);
+    let back = stage.at(3_200, ModelEvent::Offered);
+    assert_eq!(
+        recalled(&back),
+        [&said(GREETING)],
+        "a function without output is left out"
+    );
+    let out = stage.at(3_300, CarrierEvent::Attached);
+    let told = to_model(&out);
+    assert!(
+        matches!(told[0], ToModel::Tell(text) if text.contains("press_keys") && text.contains("pressed")),
+        "{out:?}"
+    );
+    assert!(
+        !told
+            .iter()
+            .any(|to| matches!(to, ToModel::ToolOutput { .. }))
+    );
+}
+
+#[test]
+fn a_session_that_is_lost_while_the_phone_rings_makes_the_greeting_again() {
+    let mut stage = Stage::new();
+    stage.at(10, ModelEvent::Configured);
+    stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
+    stage.at(30, words("g", "Hello, this is"));
+    assert_eq!(stage.at(40, GONE), [Output::OpenModel]);
+    let back = stage.at(100, ModelEvent::Offered);
+    assert_eq!(asked(&back), 1);
+    stage.at(110, ModelEvent::ResponseStarted { response: "again" });
+    stage.at(120, words("h", GREETING));
+    stage.at(130, audio("again", "h", 1_600));
+    stage.at(140, ended("again"));
+    stage.greeted();
+
+    let mut held = Stage::ringing();
+    held.at(100, GONE);
+    assert_eq!(
+        asked(&held.at(200, ModelEvent::Offered)),
+        0,
+        "it is held already"
+    );
+    held.greeted();
+}
+
+#[test]
+fn a_first_session_that_never_worked_is_not_tried_again() {
+    let mut stage = Stage::new();
+    let out = stage.at(10, GONE);
+    assert!(matches!(hung_up(&out), Some(End::ModelGone(_))));
+}
+
+#[test]
+fn a_lost_model_stops_the_clock_of_silence() {
+    let mut stage = Stage::with(|settings| settings.silence = ms(5_000))
+        .prepared()
+        .greeted();
+    stage.at(3_000, GONE);
+    assert_eq!(asked(&stage.run_until(10_000)), 0);
+    stage.at(10_000, ModelEvent::Offered);
+    stage.at(10_100, ModelEvent::Configured);
+    assert_eq!(asked(&stage.run_until(14_990)), 0);
+    assert_eq!(asked(&stage.run_until(15_000)), 1);
+}
+
+const MINUTE: u64 = 60_000;
+
+fn long_call() -> Stage {
+    let mut stage = Stage::with(|settings| settings.max_duration = ms(4 * 60 * MINUTE))
+        .prepared()
+        .greeted();
+    assert!(!stage.run_until(54 * MINUTE).contains(&Output::OpenModel));
+    stage
+}
+
+#[test]
+fn an_old_session_is_replaced_in_a_quiet_moment() {
+    let mut stage = long_call();
+    // 55 minutes after it was configured, somebody speaks.
+    stage.at(55 * MINUTE - 1_000, ModelEvent::SpeechStarted);
+    assert!(!stage.run_until(56 * MINUTE).contains(&Output::OpenModel));
+    stage.at(56 * MINUTE, ModelEvent::SpeechStopped);
+    stage.at(56 * MINUTE, ModelEvent::Committed { item: "q" });
+    let sent = stage.agent_says(56 * MINUTE + 100, "r", "a", "Yes.", 1_600);
+    let out = stage.at(56 * MINUTE + 500, CarrierEvent::Played(last_mark(&sent)));
+    assert!(out.contains(&Output::OpenModel), "{out:?}");
+    // By the time it is open, somebody speaks again.
+    stage.at(56 * MINUTE + 600, ModelEvent::SpeechStarted);
+    assert_eq!(stage.at(56 * MINUTE + 700, ModelEvent::Offered), []);
+    stage.at(56 * MINUTE + 900, ModelEvent::SpeechStopped);
+    stage.at(56 * MINUTE + 900, ModelEvent::Committed { item: "q2" });
+    let sent = stage.agent_says(56 * MINUTE + 1_000, "r2", "b", "Yes.", 1_600);
+    assert!(!sent.contains(&Output::TakeModel));
+    let out = stage.at(56 * MINUTE + 1_500, CarrierEvent::Played(last_mark(&sent)));
+    assert!(out.contains(&Output::TakeModel));
+    assert_eq!(recalled(&out).last(), Some(&&said("Yes.")));
+    assert_eq!(
+        asked(&stage.at(56 * MINUTE + 1_600, ModelEvent::Configured)),
+        0
+    );
+    assert!(
+        !stage.run_until(111 * MINUTE).contains(&Output::OpenModel),
+        "the new one is young"
+    );
+    assert!(stage.run_until(112 * MINUTE).contains(&Output::OpenModel));
+}
+
+#[test]
+fn a_session_that_is_too_old_is_replaced_whoever_speaks() {
+    let mut stage = long_call();
+    stage.at(54 * MINUTE, ModelEvent::SpeechStarted);
+    let out = stage.run_until(59 * MINUTE);
+    assert!(out.contains(&Output::OpenModel), "in time");
+    stage.at(59 * MINUTE, ModelEvent::Offered);
+    let out = stage.run_until(59 * MINUTE + 10);
+    assert!(out.contains(&Output::TakeModel), "{out:?}");
+}
+
+#[test]
+fn an_old_session_stays_until_another_can_be_had() {
+    let mut stage = long_call();
+    assert!(
+        stage
+            .run_until(55 * MINUTE + 10)
+            .contains(&Output::OpenModel)
+    );
+    assert_eq!(stage.at(55 * MINUTE + 100, NOT_YET), []);
+    assert_eq!(stage.run_until(55 * MINUTE + 30_000), []);
+    assert!(
+        stage
+            .run_until(55 * MINUTE + 30_200)
+            .contains(&Output::OpenModel)
+    );
+}

@@ -1,0 +1,146 @@
+//! What the model makes of a text: a few rules that find what matters in it.
+
+/// Announcements while on hold; none of them is a person.
+const ANNOUNCEMENTS: &[&str] = &[
+    "one moment",
+    "hold on",
+    "please hold",
+    "hold the line",
+    "your call is important",
+    "lines are busy",
+    "will be with you",
+];
+
+/// Whether nobody is there to talk to: music (no words), or a recording that asks for patience.
+pub(super) fn is_announcement(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    text.trim().is_empty() || ANNOUNCEMENTS.iter().any(|phrase| lower.contains(phrase))
+}
+
+/// The keys to press in a menu, spelt as digits: those of the option that has a word of `mission`
+/// in it, else those of the first.
+pub(super) fn keys_to_press(menu: &str, mission: &str) -> Option<String> {
+    let menu = menu.to_lowercase();
+    let mission = mission.to_lowercase();
+    let mut options = Vec::new();
+    let mut rest = menu.as_str();
+    while let Some((before, after)) = rest.split_once("press ") {
+        let end = after
+            .find(|c: char| !c.is_ascii_digit() && !"*#".contains(c))
+            .unwrap_or(after.len());
+        let (keys, after) = after.split_at(end);
+        if !keys.is_empty() {
+            let about = before
+                .rsplit(['.', ';', '!', '?'])
+                .next()
+                .unwrap_or_default();
+            options.push((about, keys));
+        }
+        rest = after;
+    }
+    let word = |word: &str| word.chars().count() > 4 && mission.contains(word);
+    let wanted = options
+        .iter()
+        .find(|(about, _)| about.split(|c: char| !c.is_alphanumeric()).any(word));
+    let (_, keys) = wanted.or(options.first())?;
+    Some((*keys).to_owned())
+}
+
+/// What stands between `<tag>` and `</tag>`.
+pub(super) fn tagged<'a>(tag: &str, text: &'a str) -> Option<&'a str> {
+    let (_, after) = text.split_once(&format!("<{tag}>"))?;
+    let (inner, _) = after.split_once(&format!("</{tag}>"))?;
+    Some(inner.trim())
+}
+
+/// What stands in quotation marks, without what follows them; all of it, if there are none.
+pub(super) fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    for (open, close) in [('"', '"'), ('“', '”'), ('«', '»')] {
+        let quoted = text.strip_prefix(open).and_then(|t| t.rsplit_once(close));
+        if let Some((inner, _)) = quoted {
+            return inner.trim();
+        }
+    }
+    text
+}
+
+/// The first two sentences under the heading that announces the goal.
+pub(super) fn mission(instructions: &str) -> String {
+    let announces = |line: &&str| {
+        let lower = line.to_lowercase();
+        line.starts_with('#') && (lower.contains("goal") || lower.contains("mission"))
+    };
+    let mut lines = instructions.lines().skip_while(|line| !announces(line));
+    lines.next();
+    let section: Vec<&str> = lines
+        .take_while(|line| !line.starts_with('#'))
+        .map(str::trim)
+        .collect();
+    // What is set apart by a tag is the mission; what stands before it explains the tag.
+    let from = section
+        .iter()
+        .position(|line| line.starts_with('<'))
+        .unwrap_or(0);
+    let text = section[from..]
+        .iter()
+        .copied()
+        // Fences and tags that set the mission apart are not part of it.
+        .filter(|line| !line.starts_with("```") && !line.starts_with('<'))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut ends = text.char_indices().filter(|(at, c)| {
+        ".!?".contains(*c)
+            && text[at + 1..]
+                .chars()
+                .next()
+                .is_none_or(char::is_whitespace)
+    });
+    let end = match (ends.next(), ends.next()) {
+        (_, Some((second, _))) => second + 1,
+        _ => text.len(),
+    };
+    let text = text[..end].trim();
+    let short: String = text.chars().take(300).collect();
+    match short.chars().last() {
+        None => "a short question.".to_owned(),
+        Some('.' | '!' | '?') => short,
+        Some(_) => short + ".",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_that_fits_the_mission() {
+        let menu = "Welcome. For invoices, press 1. For an appointment, press 2#. Press 9 to hear this again.";
+        let keys = |mission| keys_to_press(menu, mission);
+        assert_eq!(keys("Move my appointment.").as_deref(), Some("2#"));
+        assert_eq!(keys("Order flowers.").as_deref(), Some("1"));
+        assert_eq!(keys_to_press("Press any key.", ""), None);
+    }
+
+    #[test]
+    fn music_and_announcements_are_nobody() {
+        for nobody in ["", " ", "Please hold.", "All lines are busy at the moment."] {
+            assert!(is_announcement(nobody), "{nobody:?}");
+        }
+        assert!(!is_announcement("Hello, this is the reception."));
+    }
+
+    #[test]
+    fn tags_and_quotation_marks() {
+        assert_eq!(tagged("a", "x <a>\ny\n</a> z"), Some("y"));
+        assert_eq!(tagged("a", "x <a> y"), None);
+        assert_eq!(unquoted("\"Hello.\" And smile."), "Hello.");
+        assert_eq!(unquoted("Hello."), "Hello.");
+    }
+
+    #[test]
+    fn the_mission_without_a_heading_or_an_end() {
+        assert_eq!(mission("Be nice."), "a short question.");
+        assert_eq!(mission("## Mission\nask for Anna"), "ask for Anna.");
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -26,7 +27,8 @@ pub struct Keys<T> {
 
 #[derive(Debug)]
 struct Entry<T> {
-    fingerprint: String,
+    /// A hash of what stands for the arguments, which may be long, and are other people's words.
+    fingerprint: [u8; 32],
     since: Instant,
     result: watch::Receiver<Option<T>>,
 }
@@ -84,6 +86,7 @@ impl<T: Clone> Keys<T> {
         key: &str,
         fingerprint: &str,
     ) -> Result<Result<Ticket<T>, watch::Receiver<Option<T>>>, Reused> {
+        let fingerprint = Sha256::digest(fingerprint).into();
         let mut known = lock(&self.known);
         forget(&mut known);
         if let Some(entry) = known.get(key)
@@ -98,7 +101,7 @@ impl<T: Clone> Keys<T> {
         }
         let (result, receiver) = watch::channel(None);
         let entry = Entry {
-            fingerprint: fingerprint.to_owned(),
+            fingerprint,
             since: Instant::now(),
             result: receiver,
         };

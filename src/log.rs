@@ -102,18 +102,25 @@ impl MakeWriter<'_> for Log {
 mod tests {
     use super::*;
     use std::sync::{Condvar, Mutex};
+    use std::time::Instant;
 
     /// Takes what is written once it is allowed to.
     #[derive(Clone, Default)]
-    struct Pipe(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Pipe(Arc<(Mutex<Taken>, Condvar)>);
+
+    #[derive(Default)]
+    struct Taken {
+        open: bool,
+        bytes: Vec<u8>,
+    }
 
     impl Pipe {
         fn read(&self) -> String {
-            String::from_utf8(self.0.0.lock().unwrap().1.clone()).unwrap()
+            String::from_utf8(self.0.0.lock().unwrap().bytes.clone()).unwrap()
         }
 
         fn open(&self) {
-            self.0.0.lock().unwrap().0 = true;
+            self.0.0.lock().unwrap().open = true;
             self.0.1.notify_all();
         }
     }
@@ -122,9 +129,9 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let (state, opened) = &*self.0;
             let mut state = opened
-                .wait_while(state.lock().unwrap(), |(open, _)| !*open)
+                .wait_while(state.lock().unwrap(), |taken| !taken.open)
                 .unwrap();
-            state.1.extend_from_slice(bytes);
+            state.bytes.extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -155,7 +162,12 @@ mod tests {
         log.finish();
         assert_eq!(pipe.read(), "", "it was not read");
         pipe.open();
-        log.finish();
+        // As long as the queue is full, there is no waiting for its end.
+        let until = Instant::now() + Duration::from_secs(30);
+        while !pipe.read().contains("left out") && Instant::now() < until {
+            log.finish();
+            thread::yield_now();
+        }
         let left_out = pipe.read();
         assert!(
             left_out.contains("lines of the log were left out"),

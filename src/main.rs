@@ -23,9 +23,8 @@ fn main() -> ExitCode {
         .mut_subcommand("demo", demo::arguments)
         .get_matches();
     let values = Values::new(|name| std::env::var_os(name), &matches);
-    let log = match Log::start(std::io::stderr()) {
-        Ok(log) => log,
-        Err(_) => return ExitCode::FAILURE,
+    let Ok(log) = Log::start(std::io::stderr()) else {
+        return ExitCode::FAILURE;
     };
     subscribe(&log, values.get("RUST_LOG").unwrap_or("info"));
     let code = start(&matches, &values, &log);

@@ -347,6 +347,10 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             let admitted = tokio::time::timeout(TOKEN_TIME, start).await;
             drop(place);
             if let Ok(Some((session, stream_sid))) = admitted {
+                if session.call.is_final() {
+                    // Its call ended while it was on its way, which is nothing to warn of.
+                    return refuse(socket).await;
+                }
                 let stream = CarrierStream { socket, stream_sid };
                 shared.board.attach(&session, stream);
             } else {

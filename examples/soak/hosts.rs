@@ -101,7 +101,8 @@ impl Host {
                 let what = format!("one key, two calls: {placed} {again}");
                 lock(&self.seen).wrong.push(what);
             }
-            placed
+            // The first may have been refused, and the second come when there was room.
+            placed.or(again)
         } else {
             placing.await
         };
@@ -121,9 +122,10 @@ impl Host {
 
     /// Waits in this way and that, until the call is over; hangs up if it takes too long.
     async fn follow(&mut self, call: &str, mut revision: u64) {
-        let patience = match self.chance.strikes(0.3) {
-            true => self.chance.between(0, 15_000),
-            false => Duration::from_secs(600),
+        let patience = if self.chance.strikes(0.3) {
+            self.chance.between(0, 15_000)
+        } else {
+            Duration::from_mins(10)
         };
         let hang_up_at = (Instant::now() + patience).min(self.until);
         loop {
@@ -168,9 +170,10 @@ impl Host {
             .product
             .tool("phone_call_hangup", json!({"call_id": call}))
             .await?;
-        match is_final(&ended) {
-            true => Ok(()),
-            false => Err(format!("not final: {ended}")),
+        if is_final(&ended) {
+            Ok(())
+        } else {
+            Err(format!("not final: {ended}"))
         }
     }
 }
@@ -185,8 +188,11 @@ pub fn is_final(snapshot: &Value) -> bool {
 
 /// A refusal in a few words, without what is particular to one call.
 fn reason(why: &str) -> String {
-    let end = why.find([':', '(', '.']).unwrap_or(why.len());
-    why[..end].trim().chars().take(70).collect()
+    let words = why
+        .split([' ', ':', '.', '('])
+        .filter(|word| !word.is_empty());
+    let known = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    known.take(12).collect::<Vec<_>>().join(" ")
 }
 
 async fn write_messages(product: Arc<Product>, until: Instant, seen: Arc<Mutex<Seen>>) {

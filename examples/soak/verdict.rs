@@ -95,8 +95,16 @@ impl fmt::Display for Verdict {
         for line in &self.report {
             writeln!(f, "{line}")?;
         }
-        for wrong in self.wrong.iter().take(40) {
-            writeln!(f, "WRONG   {wrong}")?;
+        // Of each kind, the first few.
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for wrong in &self.wrong {
+            let kind = kinds
+                .entry(&wrong[..wrong.find([':', '(', '-', '{']).unwrap_or(0)])
+                .or_default();
+            *kind += 1;
+            if *kind <= 6 {
+                writeln!(f, "WRONG   {wrong}")?;
+            }
         }
         match self.wrong.len() {
             0 => writeln!(f, "all well"),
@@ -244,7 +252,7 @@ async fn carrier(verdict: &mut Verdict, sandbox: &Sandbox, snapshots: &[Value], 
             .unwrap_or_default()
             .to_owned();
         verdict.demand(seen.calls.contains(&call), || {
-            format!("nobody asked for {call}")
+            format!("nobody asked for this call: {call}")
         });
         verdict.demand(dialled.insert(call), || format!("dialled twice: {line:?}"));
     }
@@ -265,6 +273,12 @@ async fn carrier(verdict: &mut Verdict, sandbox: &Sandbox, snapshots: &[Value], 
     }
 }
 
+/// A line of the log from its level on.
+fn without_time(line: &str) -> &str {
+    line.trim_start_matches(|c: char| !c.is_whitespace())
+        .trim_start()
+}
+
 /// Every warning has an injected cause.
 fn log(verdict: &mut Verdict, sandbox: &Sandbox, product: &Product) {
     let mishaps = sandbox.mishaps();
@@ -283,7 +297,7 @@ fn log(verdict: &mut Verdict, sandbox: &Sandbox, product: &Product) {
             }
             _ => verdict
                 .wrong
-                .push(format!("logged without a cause: {line}")),
+                .push(format!("logged without a cause: {}", without_time(&line))),
         }
     }
     verdict.say(format!("logged  {explained:?}"));

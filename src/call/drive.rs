@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite;
 use super::bridge::Bridge;
 use super::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent,
-    Output, ToCarrier, ToModel,
+    Output, Request, ToCarrier, ToModel,
 };
 use super::session::{Orders, Session};
 use super::switchboard::Switchboard;
@@ -383,10 +383,15 @@ impl Driver {
                     message,
                 } = &event
                 {
-                    // The model's words may quote what was said: not at info. That it has begun an
-                    // answer of its own when we asked for one happens in any conversation.
-                    if *kind == ErrorKind::Busy {
-                        tracing::debug!(?about, "the voice model was answering already");
+                    // The model's words may quote what was said: not at info. That it was answering
+                    // already when we asked it to, or had ended when we cut it off, happens in any
+                    // conversation: its events and ours cross on the way.
+                    let crossed = matches!(
+                        (about, kind),
+                        (_, ErrorKind::Busy) | (Some(Request::Cancel), ErrorKind::Harmless)
+                    );
+                    if crossed {
+                        tracing::debug!(?about, ?kind, "the voice model had moved on");
                     } else {
                         tracing::warn!(?about, ?kind, "the voice model refused something");
                     }

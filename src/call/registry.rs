@@ -13,7 +13,7 @@ const KEPT_HOURS: i64 = 24;
 
 /// Beyond this number of finished calls, the oldest may go even before that: the store knows it as
 /// well. A day of calls at the default limits is far below it.
-const KEPT: usize = 1_000;
+const KEPT: usize = 200;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -210,7 +210,8 @@ impl Server {
                 }
             }
         };
-        let placed = self.board()?.place_if(order.clone(), confirmed).await;
+        let placing = self.board()?.place_if(order.clone(), confirmed);
+        let placed = Box::pin(placing).await;
         if let Some(question) = ask_first {
             return Ok(question.into());
         }

@@ -132,13 +132,13 @@ impl Server {
     }
 
     pub(super) async fn resource(&self, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-        let address = Address::parse(uri).ok_or_else(|| unknown(uri))?;
-        let board = self.board().map_err(|_| unknown(uri))?;
+        let address = Address::parse(uri).ok_or_else(unknown)?;
+        let board = self.board().map_err(|_| unknown())?;
         let snapshot = if let Some(here) = board.session(address.id()) {
             here.call.snapshot(Lines::All, Utc::now())
         } else {
             let earlier = board.earlier(address.id()).await;
-            earlier.map_err(|_| unknown(uri))?.snapshot
+            earlier.map_err(|_| unknown())?.snapshot
         };
         let contents = match address {
             Address::Call(_) => {
@@ -167,7 +167,7 @@ impl Server {
             // What is over does not change any more: there is nothing to be told of.
             return match Address::parse(&uri) {
                 Some(_) => Ok(()),
-                None => Err(unknown(&uri)),
+                None => Err(unknown()),
             };
         };
         let telling = tell_changes(session, Listener::Peer(peer, uri.clone()));
@@ -202,8 +202,11 @@ impl Server {
     }
 }
 
-fn unknown(uri: &str) -> ErrorData {
-    ErrorData::resource_not_found(format!("There is no resource {uri:?}."), None)
+/// Without the URI: the library logs the errors of requests.
+fn unknown() -> ErrorData {
+    let why =
+        "There is no such resource: resources/list names the latest calls, phone_call_list others.";
+    ErrorData::resource_not_found(why, None)
 }
 
 /// Who is told of changes of the resource that goes with it.

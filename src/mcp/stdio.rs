@@ -73,6 +73,7 @@ mod tests {
             let config = Config::load(&Values::default()).unwrap();
             let app = App::start(config, CancellationToken::new()).await;
             app.keep_up("a part", async { panic!("as it is meant to in this test") });
+            app.stop.cancelled().await;
             tokio::time::timeout(Duration::from_secs(30), serve(app)).await
         });
         // It may still be reading the test's own input.

@@ -206,7 +206,8 @@ mod tests {
     fn the_same_seed_is_the_same_story() {
         let story = |seed| {
             let mishaps = Mishaps::new(Odds::default(), seed);
-            Vec::from_iter((0..9).map(|_| mishaps.between(500, 4_000)))
+            let times = (0..9).map(|_| mishaps.between(500, 4_000));
+            times.collect::<Vec<_>>()
         };
         assert_eq!(story(1), story(1));
         assert_ne!(story(1), story(2));

@@ -18,6 +18,7 @@ pub mod processes;
 #[cfg(test)]
 mod tests;
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{ColumnIndex, Decode, Row as _, Sqlite, Transaction, Type};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -137,6 +138,9 @@ pub struct Store {
     process: Uuid,
     pool: OnceCell<SqlitePool>,
     trouble: Mutex<Option<StoreError>>,
+    /// Those of this process who want to write, in the order in which they came. The database lets
+    /// in whoever happens to ask at the right moment: on a slow disk some would wait in vain.
+    turns: tokio::sync::Mutex<()>,
     /// Calls and messages that were refused because the store did not answer, and that it may have
     /// written down all the same.
     abandoned: Mutex<Vec<Uuid>>,
@@ -150,6 +154,7 @@ impl Store {
             process: Uuid::new_v4(),
             pool: OnceCell::new(),
             trouble: Mutex::new(None),
+            turns: tokio::sync::Mutex::default(),
             abandoned: Mutex::default(),
         }
     }
@@ -233,8 +238,8 @@ impl Store {
 
     /// A transaction that holds the only right to write from its beginning, so that what it reads
     /// is still true when it writes.
-    async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        let mut turn = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
+    async fn writing(&self) -> Result<Turn<'_>, StoreError> {
+        let mut turn = self.turn().await?;
         let abandoned = self.abandoned().clone();
         if !abandoned.is_empty() {
             for id in &abandoned {
@@ -243,9 +248,18 @@ impl Store {
             }
             turn.commit().await?;
             self.abandoned().retain(|id| !abandoned.contains(id));
-            turn = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
+            turn = self.turn().await?;
         }
         Ok(turn)
+    }
+
+    async fn turn(&self) -> Result<Turn<'_>, StoreError> {
+        let place = self.turns.lock().await;
+        let transaction = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Turn {
+            transaction,
+            _place: place,
+        })
     }
 
     fn abandoned(&self) -> MutexGuard<'_, Vec<Uuid>> {
@@ -270,6 +284,33 @@ impl Store {
 
     fn is_open(&self) -> bool {
         self.pool.initialized()
+    }
+}
+
+/// The right to write, until it is committed or dropped.
+struct Turn<'a> {
+    // Dropped first: the next one must find the database free.
+    transaction: Transaction<'static, Sqlite>,
+    _place: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Turn<'_> {
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+impl Deref for Turn<'_> {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
     }
 }
 

@@ -636,3 +636,23 @@ async fn in_memory_nothing_is_written_anywhere() {
     assert_eq!(placed, 3, "one memory for all connections");
     assert!(!store.is_shared());
 }
+
+#[tokio::test]
+async fn what_was_given_up_on_is_taken_back_with_the_next_write() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let key = Key::new("phone_call_place", "k", "a");
+    // Refused, because the disk did not answer in time; then it did.
+    let late = id(reserve_as(&store, 1, 600, 0, Some(&key)).await);
+    store.abandon(late);
+    assert_eq!(store.used(at(0)).await.unwrap().in_flight, 1);
+    store.beat().await.unwrap();
+    let used = store.used(at(0)).await.unwrap();
+    assert_eq!((used.in_flight, used.time), (0, Duration::ZERO));
+    assert!(store.call(late).await.unwrap().is_none());
+    let again = id(reserve_as(&store, 1, 600, 0, Some(&key)).await);
+    assert_ne!(again, late, "the key is free");
+    // Once is enough: what came later stays.
+    store.beat().await.unwrap();
+    assert_eq!(store.used(at(0)).await.unwrap().in_flight, 1);
+}

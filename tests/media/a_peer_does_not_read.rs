@@ -33,7 +33,7 @@ async fn a_carrier_that_takes_no_audio_ends_its_own_call_and_no_other() {
             call.model.speak("resp_1", "item_1", &speech);
             tokio::task::yield_now().await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let end = tokio::select! {
         end = ended(&call.session) => end,
@@ -59,7 +59,7 @@ async fn a_model_that_takes_no_audio_ends_its_own_call_and_no_other() {
             carrier.say(&speech);
             tokio::task::yield_now().await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let end = tokio::select! {
         end = ended(&call.session) => end,

@@ -211,14 +211,15 @@ impl Switchboard {
             Some(key) => match self.keys.begin(key, &order.fingerprint()).await {
                 Err(Reused) => return Err(Refused::from(KeyReused).into()),
                 Ok(Begun::Repeat(id)) => {
-                    let placed = self.placed_before(id, Instant::now()).await?;
-                    return placed.ok_or(PlaceError::Erased);
+                    // In a box: it is rarely needed, and large.
+                    let before = Box::pin(self.placed_before(id, Instant::now()));
+                    return before.await?.ok_or(PlaceError::Erased);
                 }
                 Ok(Begun::First(ticket)) => Some(ticket),
             },
         };
         if self.config.phone.confirm == Confirm::Always {
-            if let Some(placed) = self.would_dial(&order).await? {
+            if let Some(placed) = Box::pin(self.would_dial(&order)).await? {
                 return Ok(placed);
             }
             confirmed.await?;
@@ -401,26 +402,30 @@ impl Switchboard {
                 return Err(self.never_dialled(&session, why).await);
             }
         }
-        if session.call.is_final() {
-            // It ended while we were looking at the model: nobody need be rung.
-            let error = session.call.snapshot(Lines::None, Utc::now()).error;
-            let why = error.unwrap_or_else(|| "the call was ended before it was placed".into());
-            return Err(self.never_dialled(&session, why).await);
-        }
+        // If it ended while we were looking at the model, nobody need be rung.
+        self.still_wanted(&session).await?;
         if let Err(error) = self.store.dialling(session.call.id).await {
             // A call that is not written down must not be made.
             session.end(End::Failed(error.to_string()));
             self.forget(&session).await;
             return Err(Refused::from(error).into());
         }
-        if session.call.is_final() || self.stop.is_cancelled() {
-            // It ended while it was being written down, which takes seconds on a bad disk.
-            session.end(End::Shutdown);
-            let why = "the call was ended before it was placed".to_owned();
-            return Err(self.never_dialled(&session, why).await);
-        }
+        // Nor if it did while it was being written down, which takes seconds on a bad disk.
+        self.still_wanted(&session).await?;
         self.dial_twilio(line, &session).await?;
         Ok(session)
+    }
+
+    /// A call that has ended before it was dialled is not dialled any more.
+    async fn still_wanted(&self, session: &Session) -> Result<(), PlaceError> {
+        if self.stop.is_cancelled() {
+            session.end(End::Shutdown);
+        } else if !session.call.is_final() {
+            return Ok(());
+        }
+        let error = session.call.snapshot(Lines::None, Utc::now()).error;
+        let why = error.unwrap_or_else(|| "the call was ended before it was placed".into());
+        Err(self.never_dialled(session, why).await)
     }
 
     async fn never_dialled(&self, session: &Session, why: String) -> PlaceError {

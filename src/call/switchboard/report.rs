@@ -150,7 +150,8 @@ impl Switchboard {
         }
     }
 
-    /// A media stream has begun: is it one that we asked for? Then this is its session.
+    /// A media stream has begun: is it one that we asked for? Then this is its session, which may
+    /// have ended meanwhile.
     pub fn admit(&self, start: &Start<'_>) -> Option<Arc<Session>> {
         let id = Uuid::try_parse(start.call_id.as_deref()?).ok()?;
         let session = self.registry.get(id)?;
@@ -159,7 +160,7 @@ impl Switchboard {
             .tokens
             .spend(token, &start.call_sid, Instant::now())
             .ok()?;
-        (!session.call.is_final()).then_some(session)
+        Some(session)
     }
 
     /// Connects an admitted stream to its conversation.

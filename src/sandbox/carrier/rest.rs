@@ -119,9 +119,10 @@ async fn by_chance(carrier: &Carrier, creates: bool, serve: impl FnOnce() -> Res
     if mishaps.strikes(Mishap::RestSlow) {
         tokio::time::sleep(mishaps.between(500, 4_000)).await;
     }
-    let fails = match creates {
-        true => Mishap::CreateError,
-        false => Mishap::RestError,
+    let fails = if creates {
+        Mishap::CreateError
+    } else {
+        Mishap::RestError
     };
     if mishaps.strikes(fails) {
         return RestError::new(503, 20500, "Service Unavailable").response();

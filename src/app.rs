@@ -14,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::call::switchboard::Switchboard;
 use crate::channel::Channels;
 use crate::config::{Config, ConfigError, Sandboxed, Twilio, Values};
+use crate::cost::prices::{Prices, PricesError};
+use crate::cost::{MicroUsd, check};
+use crate::metrics::{self, Metrics};
 use crate::safety::Rules;
 use crate::safety::budget::Limits;
 use crate::safety::destination::Destinations;
@@ -42,6 +45,8 @@ pub struct App {
     pub channels: Channels,
     /// The local port of the webhook server, once it is bound.
     pub local_port: Option<u16>,
+    /// The port of the metrics, if they are served.
+    pub metrics_port: Option<u16>,
     /// What the user should know, for `status`.
     pub warnings: Vec<String>,
     /// Cancelled when the program stops: whoever waits answers at once.
@@ -64,11 +69,15 @@ pub enum SandboxError {
     /// No port, most likely.
     #[error("The sandbox could not be started: {0}")]
     Io(#[from] std::io::Error),
+    /// The price file is wrong.
+    #[error(transparent)]
+    Prices(#[from] PricesError),
 }
 
 impl App {
     /// Starts everything but the face: binds the webhook port if calls are configured. A port that
-    /// is taken leaves the rest working.
+    /// is taken leaves the rest working, and so does a price file that cannot be used, which
+    /// [`prices`](Self::prices) finds before.
     pub async fn start(config: Config, stop: CancellationToken) -> Arc<Self> {
         let calls = config.twilio.is_some() && config.voice_missing_settings().is_empty();
         let address = SocketAddr::new(config.phone.bind, config.phone.port);
@@ -77,7 +86,17 @@ impl App {
         } else {
             None
         };
-        Self::on(config, listener, stop)
+        let prices = Self::prices(&config);
+        Self::on(config, prices, listener, stop)
+    }
+
+    /// The prices that a start with `config` would use.
+    ///
+    /// # Errors
+    ///
+    /// [`PricesError`]: the user's file is wrong.
+    pub fn prices(config: &Config) -> Result<Prices, PricesError> {
+        Prices::built_in().with_file(config.phone.prices.as_deref())
     }
 
     /// Checks the settings that a sandboxed start would use, without starting anything.
@@ -125,21 +144,28 @@ impl App {
             },
         )?;
         config.channels = sandbox.channels()?;
-        Ok((Self::on(config, Some(Ok(loopback)), stop), sandbox))
+        let prices = Prices::of_sandbox().with_file(config.phone.prices.as_deref())?;
+        let app = Self::on(config, Ok(prices), Some(Ok(loopback)), stop);
+        Ok((app, sandbox))
     }
 
     fn on(
         config: Config,
+        prices: Result<Prices, PricesError>,
         listener: Option<Result<TcpListener, String>>,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let config = Arc::new(config);
+        let mut warnings = warnings(&config);
+        let prices = usable(prices, &config, &mut warnings);
+        let prices = Arc::new(prices);
         let mut app = Self {
             messenger: None,
             board: None,
             channels: Channels::new(&config.channels, &stop),
             local_port: None,
-            warnings: warnings(&config),
+            metrics_port: None,
+            warnings,
             stop: stop.clone(),
             tasks: Mutex::default(),
             broken: Arc::default(),
@@ -163,6 +189,7 @@ impl App {
             daily_calls_per_number: phone.max_daily_calls_per_number,
             daily_sms: phone.max_daily_sms,
             concurrent: phone.max_concurrent,
+            daily_cost: phone.max_daily_usd.map(MicroUsd::new),
         };
         let rules = Arc::new(Rules {
             destinations,
@@ -175,7 +202,7 @@ impl App {
             Some(Err(why)) => (None, vec![why]),
             None => (None, Vec::new()),
         };
-        let board = Arc::new(Switchboard::new(
+        let board = Switchboard::new(
             Arc::clone(&config),
             twilio.from.clone(),
             client.clone(),
@@ -183,7 +210,16 @@ impl App {
             Arc::clone(&store),
             missing,
             stop,
-        ));
+        );
+        let metrics = Arc::new(Metrics::default());
+        client.measured(Arc::clone(&metrics));
+        let board = board
+            .with_prices(Arc::clone(&prices))
+            .with_metrics(Arc::clone(&metrics));
+        let board = Arc::new(board);
+        if let Some(address) = phone.metrics {
+            app.serve_metrics(address, &board);
+        }
         if let (Some(listener), Some(public_url)) = (listener, &phone.public_url) {
             app.local_port = listener.local_addr().ok().map(|address| address.port());
             tracing::info!(port = app.local_port, "webhook server is listening");
@@ -205,15 +241,28 @@ impl App {
         };
         app.keep_up("watch", Arc::clone(&board).keep_watch(keep_for));
         app.store = Some(Arc::clone(&store));
-        app.messenger = Some(Arc::new(Messenger::new(
+        let messenger = Messenger::new(
             client,
             twilio.from.clone(),
             rules,
             Arc::clone(&store),
-            config.unchecked_cost(),
-        )));
+            prices,
+        );
+        app.messenger = Some(Arc::new(messenger.with_metrics(metrics)));
         app.board = Some(board);
         Arc::new(app)
+    }
+
+    /// An address that is taken leaves everything else working.
+    fn serve_metrics(&mut self, address: SocketAddr, board: &Arc<Switchboard>) {
+        match metrics::bind(address) {
+            Ok(listener) => {
+                self.metrics_port = listener.local_addr().ok().map(|address| address.port());
+                let (board, serving) = (Arc::clone(board), self.serving.clone());
+                self.keep_up("metrics", metrics::serve(listener, board, serving));
+            }
+            Err(why) => self.warnings.push(why),
+        }
     }
 
     /// Runs `work` until the program ends. Should it fail, the program stops in good order: without
@@ -292,52 +341,22 @@ fn warnings(config: &Config) -> Vec<String> {
     let nobody = nobody.then(|| {
         "OPENAGENT_PHONE_ALLOW_PREFIXES is empty, so no number may be called or written to.".into()
     });
-    placeholders
-        .chain(unsupported(config))
-        .chain(nobody)
-        .collect()
+    placeholders.chain(nobody).collect()
 }
 
-/// Settings that ask for something this version does not do.
-pub(crate) fn unsupported(config: &Config) -> Vec<String> {
-    let phone = &config.phone;
-    let later = [
-        (
-            "OPENAGENT_PHONE_METRICS",
-            phone.metrics.is_some(),
-            "no metrics are served",
-        ),
-        (
-            "OPENAGENT_PHONE_PRICES",
-            phone.prices.is_some(),
-            "no costs are computed",
-        ),
-    ];
-    let set = later.into_iter().filter(|(_, set, _)| *set);
-    set.map(|(name, _, instead)| {
-        format!("{name} is set, but this version does not support it yet: {instead}.")
-    })
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_program_stops_when_a_part_fails_that_it_cannot_do_without() {
-        let config = Config::load(&Values::default()).unwrap();
-        let app = App::start(config, CancellationToken::new()).await;
-        app.keep_up("a part that has done its work", async {});
-        app.keep_up("a part that goes on", std::future::pending());
-        tokio::task::yield_now().await;
-        assert!(!app.stop.is_cancelled() && !app.is_broken());
-        app.keep_up("a part that fails", async {
-            panic!("as it is meant to in this test")
-        });
-        let stopped = tokio::time::timeout(Duration::from_secs(30), app.stop.cancelled());
-        assert!(stopped.await.is_ok());
-        assert!(app.is_broken());
-        app.shut_down(Duration::from_secs(1)).await;
+/// The prices, and what the user should know about them: those of a file that cannot be used are
+/// none, because nobody knows what they replace.
+fn usable(
+    prices: Result<Prices, PricesError>,
+    config: &Config,
+    warnings: &mut Vec<String>,
+) -> Prices {
+    let prices = prices.unwrap_or_else(|error| {
+        warnings.push(format!("{error} Until then no price is known."));
+        Prices::none()
+    });
+    if config.twilio.is_some() {
+        warnings.extend(check::gaps(config, &prices));
     }
+    prices
 }

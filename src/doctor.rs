@@ -8,10 +8,11 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, client};
+use crate::app::{App, client};
 use crate::channel::whatsapp::state_hint;
 use crate::channel::{ChannelError, Channels};
 use crate::config::{Config, KNOWN_VOICES, OpenAi, Phone, PublicUrl};
+use crate::cost::check;
 use crate::realtime::event::{self, Parsed};
 use crate::realtime::socket::{self, ModelMessage};
 use crate::secret::Secret;
@@ -71,9 +72,6 @@ pub async fn run(config: Config, out: &mut impl Write) -> Result<bool, String> {
             Finding::Mind(text)
         });
     }
-    for warning in app::unsupported(&config) {
-        note(Finding::Mind(warning));
-    }
     for finding in phone(&config).await {
         note(finding);
     }
@@ -94,6 +92,20 @@ async fn store(config: &Config) -> Finding {
         Ok(()) => Finding::Good(format!("store: {} can be used", file.display())),
         Err(error) => Finding::Bad(format!("store: {error}")),
     }
+}
+
+/// The price file, and prices that are missing: without a cap, only the costs are not shown.
+fn prices(config: &Config) -> Vec<Finding> {
+    let prices = match App::prices(config) {
+        Ok(prices) => prices,
+        Err(error) => return vec![Finding::Bad(format!("prices: {error}"))],
+    };
+    let finding = match config.phone.max_daily_usd {
+        Some(_) => Finding::Bad,
+        None => Finding::Mind,
+    };
+    let gaps = check::gaps(config, &prices).into_iter();
+    gaps.map(|gap| finding(format!("prices: {gap}"))).collect()
 }
 
 async fn phone(config: &Config) -> Vec<Finding> {
@@ -121,7 +133,7 @@ async fn phone(config: &Config) -> Vec<Finding> {
     if config.phone.allow.is_empty() {
         findings.push(Finding::Bad("OPENAGENT_PHONE_ALLOW_PREFIXES: empty, so no number may be called or written to; set it to prefixes such as +1,+39".into()));
     }
-    findings.extend(config.unsupported_limits().into_iter().map(Finding::Bad));
+    findings.extend(prices(config));
     let missing = config.voice_missing_settings();
     if !missing.is_empty() {
         findings.push(Finding::Off(format!(

@@ -25,8 +25,10 @@
 //! | [`sms`] | text messages by phone |
 //! | [`channel`] | messages by Telegram, Discord and WhatsApp |
 //! | [`safety`] | what may be called and how much |
+//! | [`cost`] | what it costs |
 //! | [`store`] | what outlives the process |
 //! | [`twilio`], [`realtime`] | the wire formats of the carrier and of the model |
+//! | [`metrics`] | what operators see |
 //! | [`server`] | webhooks and media streams |
 //! | [`sandbox`] | stand-ins for all services, for trying and testing |
 //! | [`demo`], [`doctor`] | two commands for people |
@@ -36,6 +38,7 @@ pub mod app;
 pub mod call;
 pub mod channel;
 pub mod config;
+pub mod cost;
 pub mod demo;
 pub mod doctor;
 pub mod error;
@@ -43,6 +46,7 @@ mod http;
 pub mod idempotency;
 pub mod log;
 pub mod mcp;
+pub mod metrics;
 pub mod phone;
 pub mod realtime;
 pub mod safety;

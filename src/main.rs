@@ -81,9 +81,12 @@ async fn run(
             Ok(config) if command == Some("doctor") => {
                 doctor::run(config, &mut std::io::stdout()).await
             }
-            Ok(config) => mcp::stdio::serve(App::start(config, stop).await)
-                .await
-                .map(|()| true),
+            Ok(config) => match App::prices(&config) {
+                Ok(_) => mcp::stdio::serve(App::start(config, stop).await)
+                    .await
+                    .map(|()| true),
+                Err(error) => return fail(log, USAGE, &error),
+            },
             Err(error) => return fail(log, USAGE, &error),
         },
     };

@@ -13,6 +13,7 @@ use axum::body::{self, Body};
 use axum::extract::ws::{self, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -117,7 +118,18 @@ pub async fn serve(
         .route("/media", get(media))
         .route("/healthz", get(async || HEALTHY))
         .with_state(Arc::clone(&shared));
-    let routes = under(&prefix, routes);
+    let counting = Arc::clone(&shared);
+    let routes =
+        under(&prefix, routes).layer(middleware::map_response(move |response: Response| {
+            let shared = Arc::clone(&counting);
+            async move {
+                shared
+                    .board
+                    .metrics()
+                    .webhook_error(response.status().as_u16());
+                response
+            }
+        }));
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();
     loop {
@@ -355,6 +367,7 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
                 shared.board.attach(&session, stream);
             } else {
                 let what = "a media stream was refused: it showed no valid token";
+                shared.board.metrics().stream_refused();
                 shared.noise.note(what, parts.uri.path());
                 refuse(socket).await;
             }

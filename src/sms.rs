@@ -7,7 +7,10 @@ use chrono::Utc;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::cost::prices::{MessagePrice, Prices};
+use crate::cost::{self, Unpriced};
 use crate::idempotency::{Begun, Keys, Reused};
+use crate::metrics::Metrics;
 use crate::phone::E164;
 use crate::safety::Rules;
 use crate::safety::destination::Refusal;
@@ -52,9 +55,6 @@ pub enum SendError {
     /// A limit is reached or cannot be checked, or the key was used for another message.
     #[error(transparent)]
     Limit(#[from] Refused),
-    /// A limit is set that cannot be checked.
-    #[error("Messages are refused: {0}. Tell the user.")]
-    Unchecked(String),
     /// Twilio refused it, or could not be reached.
     #[error(transparent)]
     Twilio(TwilioError),
@@ -90,30 +90,38 @@ pub struct Messenger {
     from: E164,
     rules: Arc<Rules>,
     store: Arc<Store>,
-    /// A limit that cannot be checked counts as reached.
-    refused: Option<String>,
+    prices: Arc<Prices>,
+    metrics: Arc<Metrics>,
     keys: Keys<Result<MessageResource, SendError>>,
     tasks: TaskTracker,
 }
 
 impl Messenger {
-    /// A messenger for the account behind `twilio`; `refused` is a limit that cannot be checked.
+    /// A messenger for the account behind `twilio`.
     pub fn new(
         twilio: Client,
         from: E164,
         rules: Arc<Rules>,
         store: Arc<Store>,
-        refused: Option<String>,
+        prices: Arc<Prices>,
     ) -> Self {
         Self {
             twilio,
             from,
             rules,
             store,
-            refused,
+            prices,
+            metrics: Arc::default(),
             keys: Keys::default(),
             tasks: TaskTracker::new(),
         }
+    }
+
+    /// The same, counting there.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Sends a message; with a known idempotency key, returns what came of it the first time.
@@ -122,6 +130,14 @@ impl Messenger {
     ///
     /// [`SendError`]; unless it is [`SendError::Unknown`], nothing was sent.
     pub async fn send(self: &Arc<Self>, message: Message) -> Result<MessageResource, SendError> {
+        let sent = self.try_to_send(message).await;
+        if let Err(error) = &sent {
+            self.metrics.message_refused(error);
+        }
+        sent
+    }
+
+    async fn try_to_send(self: &Arc<Self>, message: Message) -> Result<MessageResource, SendError> {
         let ticket = match &message.idempotency_key {
             None => None,
             Some(key) => match self.keys.begin(key, &message.fingerprint()).await {
@@ -145,9 +161,6 @@ impl Messenger {
 
     async fn send_once(&self, message: &Message) -> Result<MessageResource, SendError> {
         self.rules.destinations.check(&message.to)?;
-        if let Some(limit) = &self.refused {
-            return Err(SendError::Unchecked(limit.clone()));
-        }
         let key = message.idempotency_key.as_deref();
         let key = key.map(|key| Key::new("sms", key, &message.fingerprint()));
         let id = match self.count(message, key.as_ref()).await? {
@@ -167,7 +180,14 @@ impl Messenger {
         match self.twilio.send_message(&new).await {
             Ok(sent) => {
                 tracing::info!(to = %message.to.masked(), "message sent");
-                let _ = self.store.message_accepted(id, &sent).await;
+                // Twilio counts segments as it charges them.
+                let counted = match (self.price(message), sent.num_segments) {
+                    (Ok(MessagePrice::PerSegment(price)), Some(segments)) => {
+                        Some(price.times(segments.into()))
+                    }
+                    _ => None,
+                };
+                let _ = self.store.message_accepted(id, &sent, counted).await;
                 Ok(sent)
             }
             Err(error) if error.may_have_reached() => {
@@ -181,6 +201,12 @@ impl Messenger {
         }
     }
 
+    fn price(&self, message: &Message) -> Result<MessagePrice, Unpriced> {
+        let media = message.media_url.is_some();
+        let price = self.prices.message(&message.to, media);
+        price.ok_or(if media { Unpriced::Mms } else { Unpriced::Sms })
+    }
+
     /// Counts a message, once no other process is sending it.
     async fn count(&self, message: &Message, key: Option<&Key>) -> Result<Counted, SendError> {
         let started = Instant::now();
@@ -190,6 +216,9 @@ impl Messenger {
                 from: &self.from,
                 text: message.text.as_deref(),
                 media_url: message.media_url.as_deref(),
+                cost: self
+                    .price(message)
+                    .map(|price| cost::message(price, message.text.as_deref())),
                 key,
             };
             match self

@@ -226,9 +226,13 @@ async fn a_public_url_that_somebody_else_answers_is_found() {
 #[tokio::test]
 async fn a_setting_that_keeps_calls_from_being_placed_is_found() {
     let sandbox = sandbox(Options::default()).await;
-    let name = "OPENAGENT_PHONE_MAX_DAILY_USD";
-    let setup = complete(&sandbox).env(name, "5");
-    doctor(&setup).await.assert_bad(name, &["call"]);
+    let setup = complete(&sandbox)
+        .env("OPENAGENT_PHONE_MAX_DAILY_USD", "5")
+        .env("OPENAGENT_PHONE_MODEL", "gpt-realtime-0");
+    let words = ["OPENAGENT_PHONE_MAX_DAILY_USD", "OPENAGENT_PHONE_PRICES"];
+    doctor(&setup)
+        .await
+        .assert_bad("calls with the model gpt-realtime-0", &words);
 }
 
 #[tokio::test]

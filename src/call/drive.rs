@@ -19,6 +19,8 @@ use super::bridge::event::{
 };
 use super::session::{Orders, Session};
 use super::switchboard::Switchboard;
+use super::trace;
+use crate::metrics::Peer;
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
 use crate::realtime::reopen::{NotReopened, closed};
@@ -96,6 +98,8 @@ pub(super) struct Driver {
     /// Outgoing messages are cut from this buffer, so that a frame costs no allocation of its own.
     buffer: BytesMut,
     malformed: u32,
+    /// The carrier has connected a stream before.
+    attached: bool,
     carrier_heard: bool,
     model_heard: bool,
 }
@@ -124,6 +128,7 @@ impl Driver {
             began_at: Utc::now(),
             buffer: BytesMut::new(),
             malformed: 0,
+            attached: false,
             carrier_heard: false,
             model_heard: false,
         }
@@ -190,7 +195,12 @@ impl Driver {
     /// judge a call that it did not end itself. There is no timeout in here.
     pub(super) async fn aftermath(&mut self) {
         let mut verdict_due = self.session.call.needs_debriefing() && self.ask_for_verdict();
-        while verdict_due || self.bridge.awaits_words() {
+        let mut usage_due = self.is_responding();
+        if usage_due && !verdict_due {
+            // What it has said so far is charged, and it says how much that is when it stops.
+            self.send_to_model(&ToModel::Cancel);
+        }
+        while verdict_due || usage_due || self.bridge.awaits_words() {
             let Some(socket) = &mut self.model else {
                 return;
             };
@@ -201,9 +211,7 @@ impl Driver {
                 continue;
             };
             let text = Bytes::from(text);
-            if let Some(used) = model_wire::usage(&text) {
-                self.session.call.add_usage(used);
-            }
+            usage_due &= !self.session.call.meter_late(&text);
             match debrief::read(&text) {
                 Answer::Verdict(summary, outcome) => {
                     self.session.call.refine(summary, outcome);
@@ -213,6 +221,11 @@ impl Driver {
                 Answer::NotYet => self.late_words(&text),
             }
         }
+    }
+
+    /// The model was saying something when the call ended.
+    pub(super) fn is_responding(&self) -> bool {
+        self.model.is_some() && self.bridge.is_responding()
     }
 
     fn ask_for_verdict(&mut self) -> bool {
@@ -260,6 +273,9 @@ impl Driver {
 
     /// The model's socket is gone; with `returns`, another one would work.
     fn lost(&mut self, why: &str, returns: bool) {
+        if self.is_responding() {
+            self.session.call.lose_usage();
+        }
         self.model = None;
         tracing::warn!(why, returns, "the voice model is lost");
         self.input(Input::Model(ModelEvent::Lost { why, returns }));
@@ -280,6 +296,9 @@ impl Driver {
         match order {
             Some(Order::Attach(stream)) => {
                 tracing::debug!(stream = %stream.stream_sid, "carrier stream attached");
+                if std::mem::replace(&mut self.attached, true) {
+                    self.session.call.metrics().reattached(Peer::Carrier);
+                }
                 self.carrier = Some(*stream);
                 self.carrier_heard = true;
                 self.input(Input::Carrier(CarrierEvent::Attached));
@@ -332,6 +351,7 @@ impl Driver {
                 let text = Bytes::from(text);
                 match carrier_wire::parse(&text) {
                     Ok(Frame::Event(event)) => {
+                        trace::from_carrier(&event);
                         let gone = event == CarrierEvent::Detached;
                         self.input(Input::Carrier(event));
                         if gone {
@@ -383,7 +403,7 @@ impl Driver {
                     message,
                 } = &event
                 {
-                    // The model's words may quote what was said: not at info. That it was answering
+                    // The model's words may quote what was said: not above trace. That it was answering
                     // already when we asked it to, or had ended when we cut it off, happens in any
                     // conversation: its events and ours cross on the way.
                     let crossed = matches!(
@@ -395,14 +415,13 @@ impl Driver {
                     } else {
                         tracing::warn!(?about, ?kind, "the voice model refused something");
                     }
-                    tracing::debug!(%message, harmless = *kind == ErrorKind::Harmless, "its words");
+                    tracing::trace!(%message, harmless = *kind == ErrorKind::Harmless, "its words");
                 }
-                if let ModelEvent::ResponseEnded { .. } = event
-                    && let Some(used) = model_wire::usage(text)
-                {
-                    self.session.call.add_usage(used);
-                }
+                let left = self.session.call.meter(&event, text);
                 self.input(Input::Model(event));
+                if let Some(left) = left {
+                    self.input(Input::Command(Command::EndWithin(left)));
+                }
             }
             Ok(Parsed::Ignored) => {}
             Err(error) => self.count_malformed("model", &error),
@@ -420,14 +439,27 @@ impl Driver {
     fn drain(&mut self, board: &Arc<Switchboard>) -> Option<End> {
         while let Some(output) = self.bridge.poll() {
             match output {
-                Output::Carrier(to) => self.send_to_carrier(&to),
-                Output::Model(to) => self.send_to_model(&to),
+                Output::Carrier(to) => {
+                    trace::to_carrier(&to);
+                    self.send_to_carrier(&to);
+                }
+                Output::Model(to) => {
+                    trace::to_model(&to);
+                    if let ToModel::Truncate { .. } = to {
+                        self.session.call.metrics().truncated();
+                    }
+                    self.send_to_model(&to);
+                }
                 Output::OpenModel => {
                     let (board, setup) = (Arc::clone(board), self.setup.clone());
                     self.opening = Some(Box::pin(async move { board.reopen_model(&setup).await }));
                 }
                 Output::TakeModel => {
                     tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
+                    if self.is_responding() {
+                        self.session.call.lose_usage();
+                    }
+                    self.session.call.metrics().reattached(Peer::Model);
                     self.model = self.offered.take();
                     self.model_heard = true;
                 }
@@ -437,7 +469,11 @@ impl Driver {
                     self.pressing = Some(Box::pin(request));
                 }
                 Output::Publish(change) => self.publish(change),
-                Output::HangUp(end) => return Some(end),
+                Output::HangUp(end) => {
+                    let metrics = self.session.call.metrics();
+                    metrics.barged_in(self.bridge.interruptions());
+                    return Some(end);
+                }
             }
         }
         None

@@ -6,7 +6,7 @@
 //! - [`record`]: how a call stands, as [`snapshot`] shows it; the transcript is kept in order here.
 //! - [`host`]: what the agent that placed the call may do to it while it goes on.
 //! - [`bridge`]: the conversation between carrier and model, a pure state machine; [`drive`]
-//!   connects it to sockets and timers, [`audio`] is what flows through it.
+//!   connects it to sockets and timers, [`audio`] is what flows through it, [`trace`] tells of it.
 //! - [`disclosure`], [`language`], [`tool`]: what is said first, in which language, and what the
 //!   model on the line can call.
 
@@ -24,5 +24,6 @@ pub mod snapshot;
 pub mod switchboard;
 pub mod token;
 pub mod tool;
+mod trace;
 mod transcript;
 pub(crate) mod untrusted;

@@ -1,6 +1,8 @@
 //! One call as it is known to the outside: its state, the revision that each visible change
 //! raises, and those who wait for one.
 
+mod cost;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +10,17 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use self::cost::Account;
 use super::bridge::event::{Change, End};
 use super::host::{HostError, Questions};
 use super::journal::Changes;
 use super::language::Language;
-use super::snapshot::{Direction, Latency, Line, Outcome, PendingQuestion, Role, Snapshot, Status};
+use super::snapshot::{
+    Cost, Direction, Latency, Line, Outcome, PendingQuestion, Role, Snapshot, Status,
+};
 use super::transcript::Transcript;
+use crate::cost::{Bill, MicroUsd, Tariff};
+use crate::metrics::Metrics;
 use crate::phone::E164;
 use crate::realtime::event::Usage;
 use crate::twilio::rest::is_call_sid;
@@ -52,6 +59,11 @@ pub struct Call {
     line_over: watch::Sender<bool>,
     /// Where changes are noted, to be written down.
     changes: Arc<Changes>,
+    /// What things cost, if anybody wants to know.
+    tariff: Option<Tariff>,
+    /// The model must not cost more than its share.
+    capped: bool,
+    metrics: Arc<Metrics>,
 }
 
 /// The numbers that waiters watch.
@@ -83,7 +95,7 @@ struct State {
     outcome: Option<Outcome>,
     error: Option<String>,
     callee_spoke: bool,
-    usage: Usage,
+    account: Account,
     /// When it came to each status.
     history: Vec<(Status, DateTime<Utc>)>,
     started_at: DateTime<Utc>,
@@ -125,7 +137,7 @@ impl Call {
             outcome: None,
             error: None,
             callee_spoke: false,
-            usage: Usage::default(),
+            account: Account::default(),
             history: vec![(Status::Initiated, now)],
             started_at: now,
             answered_at: None,
@@ -146,7 +158,22 @@ impl Call {
             revisions: watch::Sender::new(first),
             line_over: watch::Sender::new(false),
             changes,
+            tariff: None,
+            capped: false,
+            metrics: Arc::default(),
         }
+    }
+
+    /// The same call, counted there.
+    #[must_use]
+    pub fn measured(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Where it is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,6 +279,7 @@ impl Call {
         }
         state.status = to;
         state.history.push((to, now));
+        tracing::debug!(call = %self.id, status = ?to, "status");
         if to == Status::InProgress {
             state.answered_at = Some(now);
         }
@@ -318,9 +346,11 @@ impl Call {
             }
             Change::FirstWord(latency) => {
                 state.first_word = Some(latency);
+                self.metrics.first_word(latency);
                 true
             }
             Change::TurnLatency(latency) => {
+                self.metrics.turn(latency);
                 if state.turns.len() < TURNS_MEASURED {
                     state.turns.push(latency);
                 }
@@ -408,6 +438,7 @@ impl Call {
         state.judged = true;
         state.summary = Some(summary);
         state.outcome = Some(outcome);
+        state.account.moved = false;
         self.changed(&state, false);
     }
 
@@ -422,12 +453,6 @@ impl Call {
         self.state().duration(now)
     }
 
-    /// Adds what a response used. Responses that are cancelled count, too, and those after the end.
-    pub fn add_usage(&self, used: Usage) {
-        self.state().usage += used;
-        self.changed_unseen();
-    }
-
     /// What is to be written down: the call as it stands, and the lines changed after `revision`.
     pub(super) fn unsaved(&self, revision: u64, now: DateTime<Utc>) -> Unsaved {
         let state = self.state();
@@ -435,7 +460,9 @@ impl Call {
             snapshot: self.show(&state, Vec::new(), now),
             lines: state.transcript.changed(revision),
             history: state.history.clone(),
-            usage: state.usage,
+            usage: state.account.meter.tokens,
+            bill: self.bill(&state, now),
+            charge: self.charge(&state, now),
         }
     }
 
@@ -475,7 +502,7 @@ impl Call {
                 None => hint(state.status, revision),
             },
             pending_question,
-            cost: None,
+            cost: self.bill(state, now).map(Cost::from),
             latency: Latency::of(state.first_word, &state.turns),
             disclosed_at: state.disclosed_at,
             duration_s: tenths(state.duration(now)),
@@ -490,6 +517,8 @@ pub(super) struct Unsaved {
     pub(super) lines: Vec<(u32, Line)>,
     pub(super) history: Vec<(Status, DateTime<Utc>)>,
     pub(super) usage: Usage,
+    pub(super) bill: Option<Bill>,
+    pub(super) charge: Option<MicroUsd>,
 }
 
 impl State {

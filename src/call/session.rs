@@ -201,6 +201,9 @@ impl Session {
             line,
             settled: self.settled.get().copied(),
             usage: Some((self.model.clone(), unsaved.usage)),
+            bill: unsaved.bill,
+            // Of a line that may or may not exist, the cost is not known.
+            charge: unsaved.charge.filter(|_| self.dial() != Dial::Unknown),
         }
     }
 

@@ -6,6 +6,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Bill;
+
 /// Where a call stands.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -117,8 +119,19 @@ pub struct Cost {
     pub carrier_usd: f64,
     /// Both.
     pub total_usd: f64,
-    /// False once the carrier has named its price.
+    /// False once the carrier has named its price for the call.
     pub estimated: bool,
+}
+
+impl From<Bill> for Cost {
+    fn from(bill: Bill) -> Self {
+        Self {
+            model_usd: bill.model.dollars(),
+            carrier_usd: bill.carrier.dollars(),
+            total_usd: bill.total().dollars(),
+            estimated: bill.estimated,
+        }
+    }
 }
 
 /// How fast the agent spoke, in milliseconds.
@@ -195,7 +208,7 @@ pub struct Snapshot {
     pub ended_at: Option<DateTime<Utc>>,
     /// A question that waits for `phone_call_answer`.
     pub pending_question: Option<PendingQuestion>,
-    /// What it cost so far.
+    /// What it cost so far; null if a price is not known.
     pub cost: Option<Cost>,
     /// How fast the agent spoke.
     pub latency: Option<Latency>,

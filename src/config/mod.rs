@@ -279,21 +279,6 @@ impl Config {
         self.unset_among(&["GREEN_API_ID", "GREEN_API_TOKEN"])
     }
 
-    /// Limits that are set and that this version cannot check: as long as they are, calls are
-    /// refused, each for the reason given here.
-    pub fn unsupported_limits(&self) -> Vec<String> {
-        self.unchecked_cost().into_iter().collect()
-    }
-
-    /// The one of them that also concerns messages.
-    pub fn unchecked_cost(&self) -> Option<String> {
-        self.phone.max_daily_usd.map(|_| {
-            "OPENAGENT_PHONE_MAX_DAILY_USD caps the cost of calls and messages, which this version \
-             cannot compute"
-                .to_owned()
-        })
-    }
-
     /// The settings that calls lack beside the Twilio account.
     pub fn voice_missing_settings(&self) -> Vec<&'static str> {
         // Asked of the values themselves, which the sandbox may fill in later.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Parameters, Server, call_id, number};
 use crate::call::snapshot::Status;
+use crate::cost::MicroUsd;
 use crate::error::ToolError;
 use crate::store::calls::{Filter, Listed};
 
@@ -43,6 +44,8 @@ struct ListArguments {
 struct List {
     /// The calls; `phone_call_status` shows one in full.
     calls: Vec<Listed>,
+    /// What these calls cost together, in US dollars; those whose cost is not known are left out.
+    total_cost_usd: f64,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,7 +89,12 @@ impl Server {
         };
         let calls = self.board()?.list(&filter).await;
         let calls = calls.map_err(ToolError::new)?;
-        Ok(Json(List { calls }))
+        let known = calls.iter().filter_map(|call| call.cost_usd);
+        let total = known.filter_map(MicroUsd::from_dollars).sum::<MicroUsd>();
+        Ok(Json(List {
+            calls,
+            total_cost_usd: total.dollars(),
+        }))
     }
 
     #[tool(

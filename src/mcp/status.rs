@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{NoArguments, Parameters, Server};
+use crate::cost::MicroUsd;
 use crate::error::ToolError;
 use crate::phone::Prefix;
 use crate::safety::budget::Used;
@@ -75,6 +76,11 @@ struct PhoneDetails {
     daily_seconds_used: u64,
     /// The cap of it.
     daily_seconds_cap: u64,
+    /// What calls and messages have cost today (UTC), in US dollars, with the most that live calls may
+    /// cost.
+    daily_usd_used: f64,
+    /// The cap of it; null if there is none.
+    daily_usd_cap: Option<f64>,
     /// The voice model.
     realtime_model: String,
     /// Its voice.
@@ -161,8 +167,10 @@ impl Server {
         if let Some(error) = used.as_ref().err().cloned().or_else(|| board.trouble()) {
             warnings.push(format!("Calls and messages are refused: {error}."));
         }
+        let cap = phone.max_daily_usd.map(MicroUsd::new);
         let used = used.unwrap_or_else(|_| Used {
             time: phone.max_daily,
+            cost: cap.unwrap_or_default(),
             in_flight: board.live(),
             ..Used::default()
         });
@@ -195,6 +203,8 @@ impl Server {
                 active_calls: used.in_flight,
                 daily_seconds_used: used.time.as_secs(),
                 daily_seconds_cap: phone.max_daily.as_secs(),
+                daily_usd_used: used.cost.dollars(),
+                daily_usd_cap: cap.map(MicroUsd::dollars),
                 realtime_model: self.app.config.openai.model.clone(),
                 realtime_voice: self.app.config.openai.voice.clone(),
                 warnings,

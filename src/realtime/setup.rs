@@ -10,7 +10,7 @@ use crate::call::tool;
 const AUDIO_FORMAT: &str = "audio/pcmu";
 
 /// Turns the callee's speech into the text of the transcript. Its successors refuse server VAD.
-const TRANSCRIPTION_MODEL: &str = "gpt-transcribe";
+pub const TRANSCRIPTION_MODEL: &str = "gpt-transcribe";
 
 /// Silence that ends a turn where a recorded menu speaks, milliseconds: it rests between its options.
 const PATIENT_SILENCE_MS: u32 = 1_500;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
+use crate::cost::{MicroUsd, Unpriced};
+
 /// Less than this left of the day, and no call is placed (unless it wants even less).
 const SHORTEST_CALL: Duration = Duration::from_secs(30);
 
@@ -19,6 +21,8 @@ pub struct Limits {
     pub daily_sms: u32,
     /// Calls in flight at once.
     pub concurrent: usize,
+    /// What calls and messages may cost in a UTC day, if that has a cap.
+    pub daily_cost: Option<MicroUsd>,
 }
 
 /// Why the budget says no.
@@ -47,6 +51,26 @@ pub enum OverBudget {
          OPENAGENT_PHONE_MAX_DAILY_SMS."
     )]
     Sms(u32),
+    /// The day's money is spent or reserved.
+    #[error(
+        "Refused: this may cost up to {needed}, and {left} are left of today's {cap} (UTC day; live calls hold the most they \
+         may cost). Ask for a shorter call (max_duration_seconds), wait until other calls have ended or until tomorrow, or \
+         ask the user to raise OPENAGENT_PHONE_MAX_DAILY_USD."
+    )]
+    Cost {
+        /// What it may come to.
+        needed: MicroUsd,
+        /// What is left.
+        left: MicroUsd,
+        /// The cap.
+        cap: MicroUsd,
+    },
+    /// What it may cost is not known, so the cap cannot be kept.
+    #[error(
+        "Refused: OPENAGENT_PHONE_MAX_DAILY_USD caps the cost of the day, and {0}. Ask the user to write the price into \
+         the file that OPENAGENT_PHONE_PRICES names (docs/costs.md shows how), or to take the cap away."
+    )]
+    Unpriced(Unpriced),
     /// Enough calls are in flight.
     #[error(
         "Refused: {0} calls are already in flight. Wait until one has ended (phone_call_status with wait and wake_on: \
@@ -79,6 +103,8 @@ pub struct Used {
     pub calls_to_number: u32,
     /// Messages of the day.
     pub messages: u32,
+    /// Money of the day, spent and reserved.
+    pub cost: MicroUsd,
 }
 
 impl Limits {
@@ -108,6 +134,28 @@ impl Limits {
             });
         }
         Ok(wanted.min(left))
+    }
+
+    /// What to reserve for something that costs at most `most`: nothing, if that is not known and
+    /// there is no cap.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`] if it does not fit into what is left of the day, or cannot be known.
+    pub fn admit_cost(
+        &self,
+        most: Result<MicroUsd, Unpriced>,
+        used: &Used,
+    ) -> Result<MicroUsd, OverBudget> {
+        let Some(cap) = self.daily_cost else {
+            return Ok(most.unwrap_or_default());
+        };
+        let needed = most.map_err(OverBudget::Unpriced)?;
+        let left = cap.less(used.cost);
+        if needed > left {
+            return Err(OverBudget::Cost { needed, left, cap });
+        }
+        Ok(needed)
     }
 
     /// Whether one more message may be sent.
@@ -140,6 +188,7 @@ mod tests {
         daily_calls_per_number: 2,
         daily_sms: 2,
         concurrent: 3,
+        daily_cost: None,
     };
 
     fn today() -> NaiveDate {
@@ -208,6 +257,37 @@ mod tests {
             LIMITS.admit_message(&sent(2), today()),
             Err(OverBudget::Sms(2))
         );
+    }
+
+    #[test]
+    fn what_may_cost_more_than_is_left_is_refused() {
+        let usd = |cents: u64| MicroUsd::new(cents * 10_000);
+        let capped = Limits {
+            daily_cost: Some(usd(500)),
+            ..LIMITS
+        };
+        let spent = |cents| Used {
+            cost: usd(cents),
+            ..Used::default()
+        };
+        assert_eq!(capped.admit_cost(Ok(usd(200)), &spent(300)), Ok(usd(200)));
+        let error = capped.admit_cost(Ok(usd(200)), &spent(301));
+        let (needed, left, cap) = (usd(200), usd(199), usd(500));
+        assert_eq!(error, Err(OverBudget::Cost { needed, left, cap }));
+        let unknown = Err(Unpriced::Model);
+        let error = capped.admit_cost(unknown, &spent(0));
+        assert_eq!(error, Err(OverBudget::Unpriced(Unpriced::Model)));
+        assert!(
+            capped.admit_cost(Ok(usd(1)), &spent(900)).is_err(),
+            "overdrawn"
+        );
+        assert_eq!(LIMITS.admit_cost(unknown, &spent(0)), Ok(MicroUsd::ZERO));
+        assert_eq!(LIMITS.admit_cost(Ok(usd(9)), &spent(0)), Ok(usd(9)));
+        let nothing = Limits {
+            daily_cost: Some(MicroUsd::ZERO),
+            ..LIMITS
+        };
+        assert!(nothing.admit_cost(Ok(usd(1)), &spent(0)).is_err());
     }
 
     #[test]

@@ -4,9 +4,8 @@
 //! short codes, and ranges where a call costs the caller extra, which is what toll fraud
 //! lives on. Everything else is refused unless the owner's allow-list names it.
 
-use super::plans::{
-    AREA_ENTRY_LEN, BEYOND_US_AND_CANADA, COSTLY, COSTLY_WHEN_LONG, NEVER, NO_ZERO, SHORTEST,
-};
+pub(crate) use super::plans::AREA_ENTRY_LEN;
+use super::plans::{BEYOND_US_AND_CANADA, COSTLY, COSTLY_WHEN_LONG, NEVER, NO_ZERO, SHORTEST};
 use crate::phone::{E164, Prefix};
 
 /// The rules for one account.
@@ -198,7 +197,7 @@ fn is_n11(code: &str) -> bool {
 }
 
 /// The area code, if it is one behind +1 that lies outside the US and Canada.
-fn beyond_us_and_canada(to: &E164) -> Option<&'static str> {
+pub(crate) fn beyond_us_and_canada(to: &E164) -> Option<&'static str> {
     let national = to.nanp()?;
     BEYOND_US_AND_CANADA
         .iter()

@@ -196,4 +196,4 @@ pub(super) const BEYOND_US_AND_CANADA: &[&str] = &[
 ];
 
 /// `+1` and an area code: the shortest allow-list entry that admits one of those.
-pub(super) const AREA_ENTRY_LEN: usize = "+1876".len();
+pub(crate) const AREA_ENTRY_LEN: usize = "+1876".len();

@@ -9,9 +9,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Columns as _, Store, StoreError, duration, limits, millis, stamp, word};
+use super::{
+    Columns as _, Store, StoreError, duration, limits, micros, millis, money, stamp, word,
+};
 use crate::call::record::hint;
-use crate::call::snapshot::{Direction, Latency, Line, Outcome, Snapshot, Status};
+use crate::call::snapshot::{Cost, Direction, Latency, Line, Outcome, Snapshot, Status};
+use crate::cost::{Bill, MicroUsd};
 use crate::realtime::event::Usage;
 
 /// Attempts to empty the write-ahead log after something was erased, while others read it.
@@ -51,6 +54,10 @@ pub struct Saved {
     pub settled: Option<Duration>,
     /// The model that speaks, and what it used.
     pub usage: Option<(String, Usage)>,
+    /// What it cost so far, if that is known.
+    pub bill: Option<Bill>,
+    /// What its day is to be charged; more than that as long as the model may cost more.
+    pub charge: Option<MicroUsd>,
 }
 
 /// A call from the store.
@@ -191,7 +198,8 @@ impl Store {
             // Once Twilio is being asked, nothing takes that back.
             "UPDATE call SET line = coalesce(nullif(?, 'none'), line), twilio_sid = ?, status = ?, summary = ?, outcome = ?, error = ?,
                     answered_at = ?, ended_at = ?, disclosed_at = ?, duration_ms = ?, first_word_ms = ?,
-                    turn_p50_ms = ?, turn_p95_ms = ?, turns = ?, revision = ?
+                    turn_p50_ms = ?, turn_p95_ms = ?, turns = ?, model_micro_usd = ?, carrier_micro_usd = ?,
+                    cost_estimated = ?, revision = ?
              WHERE id = ? AND process = ?",
         )
         .bind(word(saved.line))
@@ -208,6 +216,9 @@ impl Store {
         .bind(figure(latency.and_then(|known| known.turn_p50_ms)))
         .bind(figure(latency.and_then(|known| known.turn_p95_ms)))
         .bind(latency.map_or(0, |known| i64::try_from(known.turns).unwrap_or(0)))
+        .bind(saved.bill.map(|bill| micros(bill.model)))
+        .bind(saved.bill.map(|bill| micros(bill.carrier)))
+        .bind(saved.bill.is_none_or(|bill| bill.estimated))
         .bind(figure(Some(call.revision)))
         .bind(&call.call_id)
         .bind(self.process.to_string())
@@ -263,8 +274,13 @@ impl Store {
                 .execute(&mut *turn)
                 .await?;
         }
-        if let (Some(used), Ok(id)) = (saved.settled, Uuid::try_parse(&call.call_id)) {
-            limits::settle(turn, id, used).await?;
+        match (saved.settled, Uuid::try_parse(&call.call_id)) {
+            (Some(used), Ok(id)) => limits::settle(turn, id, used, saved.charge).await?,
+            _ => {
+                if let Some(cost) = saved.charge {
+                    limits::outgrow(turn, &call.call_id, cost).await?;
+                }
+            }
         }
         Ok(true)
     }
@@ -340,6 +356,7 @@ impl Store {
                 sqlx::query(
                     "UPDATE call SET status = ?, outcome = ?, summary = ?, error = ?, ended_at = ?,
                             answered_at = coalesce(answered_at, ?), duration_ms = ?,
+                            model_micro_usd = NULL, carrier_micro_usd = NULL,
                             revision = revision + 1 WHERE id = ?",
                 )
                 .bind(word(end))
@@ -365,7 +382,8 @@ impl Store {
                 .bind(&name)
                 .execute(&mut *turn)
                 .await?;
-            limits::settle(&mut turn, id, closing.used).await?;
+            // What its process used last, it could not write down: all of its share is charged.
+            limits::settle(&mut turn, id, closing.used, None).await?;
             Ok(turn.commit().await?)
         };
         self.asked(writing).await
@@ -502,8 +520,19 @@ fn listed(row: &SqliteRow) -> Result<Listed, StoreError> {
         started_at: row.time("started_at")?.unwrap_or_default(),
         ended_at: row.time("ended_at")?,
         duration_s: seconds(row)?,
-        cost_usd: None,
+        cost_usd: bill(row)?.map(|bill| bill.total().dollars()),
     })
+}
+
+fn bill(row: &SqliteRow) -> Result<Option<Bill>, StoreError> {
+    let amount = |name| Ok::<_, StoreError>(row.col::<Option<i64>>(name)?.map(money));
+    let (model, carrier) = (amount("model_micro_usd")?, amount("carrier_micro_usd")?);
+    let estimated = row.col("cost_estimated")?;
+    Ok(model.zip(carrier).map(|(model, carrier)| Bill {
+        model,
+        carrier,
+        estimated,
+    }))
 }
 
 fn outcome(row: &SqliteRow) -> Result<Option<Outcome>, StoreError> {
@@ -574,7 +603,7 @@ pub(super) async fn read(
             answered_at: row.time("answered_at")?,
             ended_at: row.time("ended_at")?,
             pending_question: None,
-            cost: None,
+            cost: bill(row)?.map(Cost::from),
             latency,
             disclosed_at: row.time("disclosed_at")?,
             duration_s: seconds(row)?,

@@ -10,9 +10,10 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::keys::{Key, KeyReused, Known};
-use super::{Columns as _, Store, StoreError, day, duration, keys, millis, stamp};
+use super::{Columns as _, Store, StoreError, day, duration, keys, micros, millis, money, stamp};
 use crate::call::record::Brief;
 use crate::call::snapshot::Status;
+use crate::cost::{MicroUsd, Unpriced, WorstCase};
 use crate::phone::E164;
 use crate::safety::budget::{Limits, OverBudget, Used};
 
@@ -27,6 +28,8 @@ pub struct NewCall<'a> {
     pub key: Option<&'a Key>,
     /// From now until Twilio has certainly ended the call, without the call itself.
     pub overhead: Duration,
+    /// The most that it may cost.
+    pub worst: Result<WorstCase, Unpriced>,
 }
 
 /// What came of asking for a call.
@@ -144,14 +147,20 @@ impl Store {
             Ok(granted) => granted,
             Err(over) => return Ok(Err(over)),
         };
+        let most = new.worst.map(|worst| worst.of(granted));
+        let held = match limits.admit_cost(most, &used) {
+            Ok(held) => held,
+            Err(over) => return Ok(Err(over)),
+        };
         let name = id.to_string();
         sqlx::query(
-            "INSERT INTO reservation (call_id, day, number, granted_ms) VALUES (?, ?, ?, ?)",
+            "INSERT INTO reservation (call_id, day, number, granted_ms, micro_usd) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(&name)
         .bind(day(today))
         .bind(&number)
         .bind(millis(granted))
+        .bind(micros(held))
         .execute(&mut *turn)
         .await?;
         sqlx::query(
@@ -189,15 +198,21 @@ impl Store {
     }
 
     /// Gives back what a call did not use of its share, once. What it used is charged to the day on
-    /// which it was placed.
+    /// which it was placed; `cost` again whenever it turns out to be another, and the whole share if
+    /// it is not known.
     ///
     /// # Errors
     ///
     /// [`StoreError`]; it holds its whole share then.
-    pub async fn settle(&self, call: Uuid, used: Duration) -> Result<(), StoreError> {
+    pub async fn settle(
+        &self,
+        call: Uuid,
+        used: Duration,
+        cost: Option<MicroUsd>,
+    ) -> Result<(), StoreError> {
         let settling = async {
             let mut turn = self.writing().await?;
-            settle(&mut turn, call, used).await?;
+            settle(&mut turn, call, used, cost).await?;
             Ok(turn.commit().await?)
         };
         self.asked(settling).await
@@ -217,7 +232,7 @@ impl Store {
         self.asked(forgetting).await
     }
 
-    /// Call time used and reserved today, calls in flight, and messages, of all processes.
+    /// Call time and money used and reserved today, calls in flight, and messages, of all processes.
     ///
     /// # Errors
     ///
@@ -235,19 +250,59 @@ pub(super) async fn settle(
     turn: &mut SqliteConnection,
     call: Uuid,
     used: Duration,
+    cost: Option<MicroUsd>,
 ) -> Result<(), StoreError> {
-    let held: Option<String> =
-        sqlx::query_scalar("DELETE FROM reservation WHERE call_id = ? RETURNING day")
-            .bind(call.to_string())
-            .fetch_optional(&mut *turn)
-            .await?;
-    if let Some(day) = held {
+    let held = sqlx::query("DELETE FROM reservation WHERE call_id = ? RETURNING day, micro_usd")
+        .bind(call.to_string())
+        .fetch_optional(&mut *turn)
+        .await?;
+    let mut share = None;
+    if let Some(held) = held {
         sqlx::query("UPDATE day SET spoken_ms = spoken_ms + ? WHERE day = ?")
             .bind(millis(used))
-            .bind(day)
-            .execute(turn)
+            .bind(held.col::<String>("day")?)
+            .execute(&mut *turn)
             .await?;
+        share = Some(money(held.col("micro_usd")?));
     }
+    // What nobody knows may have been all of it.
+    match cost.or(share) {
+        Some(charge_now) => charge(turn, call, charge_now).await,
+        None => Ok(()),
+    }
+}
+
+/// Counts what a call has cost among what its day has spent, in place of what was counted before.
+async fn charge(turn: &mut SqliteConnection, call: Uuid, cost: MicroUsd) -> Result<(), StoreError> {
+    let name = call.to_string();
+    sqlx::query(
+        "UPDATE day SET spent_micro_usd = max(0, spent_micro_usd + ?1
+                 - (SELECT charged_micro_usd FROM call WHERE id = ?2))
+         WHERE day = (SELECT substr(started_at, 1, 10) FROM call WHERE id = ?2)",
+    )
+    .bind(micros(cost))
+    .bind(&name)
+    .execute(&mut *turn)
+    .await?;
+    sqlx::query("UPDATE call SET charged_micro_usd = ? WHERE id = ?")
+        .bind(micros(cost))
+        .bind(&name)
+        .execute(turn)
+        .await?;
+    Ok(())
+}
+
+/// A live call has cost more than its share: others must not count on the rest.
+pub(super) async fn outgrow(
+    turn: &mut SqliteConnection,
+    call: &str,
+    cost: MicroUsd,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE reservation SET micro_usd = ?1 WHERE call_id = ?2 AND micro_usd < ?1")
+        .bind(micros(cost))
+        .bind(call)
+        .execute(turn)
+        .await?;
     Ok(())
 }
 
@@ -286,6 +341,8 @@ pub(super) async fn used(
         "SELECT coalesce((SELECT spoken_ms FROM day WHERE day = ?1), 0) AS spoken,
                 coalesce((SELECT messages FROM day WHERE day = ?1), 0) AS messages,
                 coalesce((SELECT sum(granted_ms) FROM reservation WHERE day = ?1), 0) AS reserved,
+                coalesce((SELECT spent_micro_usd FROM day WHERE day = ?1), 0) AS spent,
+                coalesce((SELECT sum(micro_usd) FROM reservation WHERE day = ?1), 0) AS held,
                 (SELECT count(*) FROM reservation) AS in_flight,
                 coalesce((SELECT calls FROM day_number WHERE day = ?1 AND number = ?2), 0) AS calls",
     )
@@ -300,6 +357,7 @@ pub(super) async fn used(
         in_flight: usize::try_from(row.col::<i64>("in_flight")?).unwrap_or(0),
         calls_to_number: count("calls")?,
         messages: count("messages")?,
+        cost: money(row.col("spent")?) + money(row.col("held")?),
     })
 }
 

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::keys::{self, Key, KeyReused, Known};
 use super::limits::{Refused, begin_day, used};
-use super::{Columns as _, Store, StoreError, day, stamp, word};
+use super::{Columns as _, Store, StoreError, day, micros, stamp, word};
+use crate::cost::{MicroUsd, Unpriced};
 use crate::phone::E164;
 use crate::safety::budget::Limits;
 use crate::twilio::rest::MessageResource;
@@ -23,6 +24,8 @@ pub struct NewMessage<'a> {
     pub text: Option<&'a str>,
     /// What it carries.
     pub media_url: Option<&'a str>,
+    /// What it costs.
+    pub cost: Result<MicroUsd, Unpriced>,
     /// The key that must not lead to a second message.
     pub key: Option<&'a Key>,
 }
@@ -82,14 +85,21 @@ impl Store {
             if let Err(over) = limits.admit_message(&used, today) {
                 return Ok(Err(over.into()));
             }
+            let cost = match limits.admit_cost(new.cost, &used) {
+                Ok(cost) => cost,
+                Err(over) => return Ok(Err(over.into())),
+            };
             begin_day(&mut turn, today).await?;
-            sqlx::query("UPDATE day SET messages = messages + 1 WHERE day = ?")
-                .bind(day(today))
-                .execute(&mut *turn)
-                .await?;
             sqlx::query(
-                "INSERT INTO message (id, process, state, to_number, from_number, text, media_url, sent_at)
-                 VALUES (?, ?, 'sending', ?, ?, ?, ?, ?)",
+                "UPDATE day SET messages = messages + 1, spent_micro_usd = spent_micro_usd + ? WHERE day = ?",
+            )
+            .bind(micros(cost))
+            .bind(day(today))
+            .execute(&mut *turn)
+            .await?;
+            sqlx::query(
+                "INSERT INTO message (id, process, state, to_number, from_number, text, media_url, micro_usd, sent_at)
+                 VALUES (?, ?, 'sending', ?, ?, ?, ?, ?, ?)",
             )
             .bind(id.to_string())
             .bind(self.process.to_string())
@@ -97,6 +107,7 @@ impl Store {
             .bind(new.from.as_str())
             .bind(new.text)
             .bind(new.media_url)
+            .bind(micros(cost))
             .bind(stamp(now))
             .execute(&mut *turn)
             .await?;
@@ -143,7 +154,7 @@ impl Store {
         })
     }
 
-    /// Remembers what Twilio made of a message.
+    /// Remembers what Twilio made of a message, and what it cost, if that was known no better before.
     ///
     /// # Errors
     ///
@@ -152,9 +163,26 @@ impl Store {
         &self,
         id: Uuid,
         message: &MessageResource,
+        cost: Option<MicroUsd>,
     ) -> Result<(), StoreError> {
         let writing = async {
             let mut turn = self.writing().await?;
+            if let Some(cost) = cost {
+                sqlx::query(
+                    "UPDATE day SET spent_micro_usd = max(0, spent_micro_usd + ?1
+                             - (SELECT micro_usd FROM message WHERE id = ?2))
+                     WHERE day = (SELECT substr(sent_at, 1, 10) FROM message WHERE id = ?2)",
+                )
+                .bind(micros(cost))
+                .bind(id.to_string())
+                .execute(&mut *turn)
+                .await?;
+                sqlx::query("UPDATE message SET micro_usd = ? WHERE id = ?")
+                    .bind(micros(cost))
+                    .bind(id.to_string())
+                    .execute(&mut *turn)
+                    .await?;
+            }
             sqlx::query(
                 "UPDATE message SET state = ?, twilio_sid = ?, status = ?, segments = ? WHERE id = ?",
             )
@@ -208,16 +236,20 @@ impl Store {
 }
 
 pub(super) async fn forget(turn: &mut SqliteConnection, id: Uuid) -> Result<(), StoreError> {
-    let sent_at: Option<String> =
-        sqlx::query_scalar("DELETE FROM message WHERE id = ? RETURNING sent_at")
-            .bind(id.to_string())
-            .fetch_optional(&mut *turn)
-            .await?;
-    if let Some(day) = sent_at.as_deref().and_then(|at| at.get(..10)) {
-        sqlx::query("UPDATE day SET messages = messages - 1 WHERE day = ?")
-            .bind(day)
-            .execute(&mut *turn)
-            .await?;
+    let gone = sqlx::query("DELETE FROM message WHERE id = ? RETURNING sent_at, micro_usd")
+        .bind(id.to_string())
+        .fetch_optional(&mut *turn)
+        .await?;
+    if let Some(gone) = gone {
+        let sent_at: String = gone.col("sent_at")?;
+        sqlx::query(
+            "UPDATE day SET messages = messages - 1,
+                    spent_micro_usd = max(0, spent_micro_usd - ?) WHERE day = ?",
+        )
+        .bind(gone.col::<i64>("micro_usd")?)
+        .bind(sent_at.get(..10))
+        .execute(&mut *turn)
+        .await?;
     }
     sqlx::query("DELETE FROM idempotency WHERE target = ?")
         .bind(id.to_string())

@@ -32,6 +32,8 @@ use sqlx::{ColumnIndex, Decode, Row as _, Sqlite, Transaction, Type};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use crate::cost::MicroUsd;
+
 /// Nobody waits longer than this for the disk; whoever asked is told that it does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -327,6 +329,15 @@ fn day(day: NaiveDate) -> String {
 /// A duration, as the tables have it.
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An amount, as the tables have it.
+fn micros(amount: MicroUsd) -> i64 {
+    i64::try_from(amount.micros()).unwrap_or(i64::MAX)
+}
+
+fn money(micros: i64) -> MicroUsd {
+    MicroUsd::new(u64::try_from(micros).unwrap_or(0))
 }
 
 fn duration(millis: i64) -> Duration {

@@ -10,7 +10,9 @@ use super::messages::{Counted, NewMessage, SentBefore};
 use super::processes::Watch;
 use super::*;
 use crate::call::record::{Brief, hint};
-use crate::call::snapshot::{Direction, Line, Outcome, Role, Snapshot, Status};
+use crate::call::snapshot::{Cost, Direction, Line, Outcome, Role, Snapshot, Status};
+use crate::cost::prices::Prices;
+use crate::cost::{Bill, Unpriced};
 use crate::phone::E164;
 use crate::safety::budget::{Limits, OverBudget};
 use crate::twilio::rest::MessageResource;
@@ -20,6 +22,7 @@ const LIMITS: Limits = Limits {
     daily_calls_per_number: 2,
     daily_sms: 2,
     concurrent: 3,
+    daily_cost: None,
 };
 
 /// A folder that goes with the test.
@@ -85,6 +88,7 @@ async fn reserve_as(
         account: "AC1",
         key,
         overhead: secs(180),
+        worst: Err(Unpriced::Model),
     };
     store.reserve_call(new, &LIMITS, at(hour)).await
 }
@@ -129,6 +133,8 @@ fn saved(id: Uuid, status: Status, line: LineState) -> Saved {
         line,
         settled: None,
         usage: None,
+        bill: None,
+        charge: None,
     }
 }
 
@@ -183,9 +189,9 @@ async fn reservations_of_all_processes_count_and_each_is_settled_once() {
         panic!("{second:?}")
     };
     assert_eq!(granted, secs(40), "what is left");
-    other.settle(second, secs(20)).await.unwrap();
-    other.settle(second, secs(20)).await.unwrap();
-    one.settle(first, secs(100)).await.unwrap();
+    other.settle(second, secs(20), None).await.unwrap();
+    other.settle(second, secs(20), None).await.unwrap();
+    one.settle(first, secs(100), None).await.unwrap();
     let used = other.used(at(0)).await.unwrap();
     assert_eq!((used.time, used.in_flight), (secs(120), 0));
     assert_eq!(one.used(at(24)).await.unwrap().time, secs(0), "a new day");
@@ -198,7 +204,7 @@ async fn a_call_over_midnight_is_charged_to_its_day() {
     let used = store.used(at(24)).await.unwrap();
     assert_eq!((used.time, used.in_flight), (secs(0), 1));
     id(reserve(&store, 1, 600, 24).await);
-    store.settle(night, secs(900)).await.unwrap();
+    store.settle(night, secs(900), None).await.unwrap();
     assert_eq!(store.used(at(24)).await.unwrap().time, secs(600));
     assert_eq!(store.used(at(0)).await.unwrap().time, secs(900));
     let refused = reserve(&store, 2, 60, 0).await.unwrap_err();
@@ -221,7 +227,7 @@ async fn what_was_never_dialled_leaves_no_trace_and_what_was_counts() {
     let first = id(reserve_as(&store, 1, 60, 0, Some(&key)).await);
     let second = id(reserve(&store, 1, 60, 0).await);
     for call in [first, second] {
-        store.settle(call, secs(0)).await.unwrap();
+        store.settle(call, secs(0), None).await.unwrap();
     }
     let refused = reserve(&store, 1, 60, 0).await.unwrap_err();
     assert_eq!(refused, Refused::OverBudget(OverBudget::CallsToNumber(2)));
@@ -279,6 +285,7 @@ async fn messages_are_counted_and_kept_and_given_back() {
             from: &from,
             text: Some("Hello"),
             media_url: None,
+            cost: Err(Unpriced::Sms),
             key,
         };
         store.count_message(new, &LIMITS, at(hour)).await
@@ -298,7 +305,7 @@ async fn messages_are_counted_and_kept_and_given_back() {
         num_segments: Some(1),
         ..MessageResource::default()
     };
-    store.message_accepted(sent, &resource).await.unwrap();
+    store.message_accepted(sent, &resource, None).await.unwrap();
     let again = count(0, Some(&key)).await.unwrap();
     assert_eq!(again, Counted::Before(SentBefore::Accepted(resource)));
     let lost = new(count(0, None).await);
@@ -323,7 +330,7 @@ async fn lists_are_newest_first_and_filtered() {
             .save(&[saved(call, status, LineState::Over)])
             .await
             .unwrap();
-        store.settle(call, secs(0)).await.unwrap();
+        store.settle(call, secs(0), None).await.unwrap();
         calls.push(call.to_string());
     }
     id(reserve(&store, 3, 60, 3).await);
@@ -655,4 +662,185 @@ async fn what_was_given_up_on_is_taken_back_with_the_next_write() {
     // Once is enough: what came later stays.
     store.beat().await.unwrap();
     assert_eq!(store.used(at(0)).await.unwrap().in_flight, 1);
+}
+
+/// A call to the United States, of at most so long; what it may cost, is.
+fn priced(brief: &Brief) -> NewCall<'_> {
+    let us = E164::parse("+14155550142").unwrap();
+    let tariff = Prices::built_in().tariff("gpt-realtime-2.1", "gpt-transcribe", &us, true);
+    NewCall {
+        brief,
+        account: "AC1",
+        key: None,
+        overhead: secs(180),
+        worst: tariff.worst_case(),
+    }
+}
+
+fn capped(dollars: u64) -> Limits {
+    Limits {
+        daily_cost: Some(MicroUsd::new(dollars * 1_000_000)),
+        daily: secs(86_400),
+        daily_calls_per_number: 1_000,
+        concurrent: 1_000,
+        ..LIMITS
+    }
+}
+
+/// 10 min at the built-in prices; `src/cost/tests.rs` adds it up.
+const TEN_MINUTES: u64 = 2_147_250 + 168_800 + 198_000 + 7_500;
+
+#[tokio::test]
+async fn what_calls_may_cost_never_exceeds_the_day_whoever_asks_at_once() {
+    let folder = Folder::new();
+    let stores = [Arc::new(folder.store()), Arc::new(folder.store())];
+    let mut asking = tokio::task::JoinSet::new();
+    for round in 0..12 {
+        let store = Arc::clone(&stores[round % 2]);
+        asking.spawn(async move {
+            let brief = brief(1, 600);
+            store.reserve_call(priced(&brief), &capped(8), at(0)).await
+        });
+    }
+    let mut granted = Vec::new();
+    while let Some(done) = asking.join_next().await {
+        match done.unwrap() {
+            Ok(Reserved::New(id, _)) => granted.push(id),
+            Err(Refused::OverBudget(OverBudget::Cost { .. })) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // Three times 2.52155 fit into 8, four times do not.
+    assert_eq!(granted.len(), 3);
+    let held = MicroUsd::new(3 * TEN_MINUTES);
+    assert_eq!(stores[0].used(at(0)).await.unwrap().cost, held);
+    assert_eq!(stores[1].used(at(24)).await.unwrap().cost, MicroUsd::ZERO);
+
+    // What was not spent is given back, and what was is still known after a restart.
+    let spent = MicroUsd::new(300_000);
+    for call in granted {
+        stores[0].settle(call, secs(60), Some(spent)).await.unwrap();
+    }
+    drop(stores);
+    let store = folder.store();
+    assert_eq!(store.used(at(0)).await.unwrap().cost, spent.times(3));
+    let brief = brief(1, 600);
+    let again = |dollars| {
+        let limits = capped(dollars);
+        let store = &store;
+        let new = priced(&brief);
+        async move { store.reserve_call(new, &limits, at(0)).await }
+    };
+    let refused = again(3).await.unwrap_err();
+    let (needed, left) = (MicroUsd::new(TEN_MINUTES), MicroUsd::new(2_100_000));
+    let cap = MicroUsd::new(3_000_000);
+    assert_eq!(
+        refused,
+        Refused::OverBudget(OverBudget::Cost { needed, left, cap })
+    );
+    again(4).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cost_that_turns_out_to_be_another_replaces_what_was_charged() {
+    let store = Store::new(Place::Memory);
+    let brief = brief(1, 600);
+    let call = id(store.reserve_call(priced(&brief), &capped(9), at(0)).await);
+    store.dialling(call).await.unwrap();
+    let cost = async || store.used(at(0)).await.unwrap().cost.micros();
+    let write = async |line, settled, bill: Option<(u64, u64)>, charge: Option<u64>| {
+        let mut saved = saved(call, Status::InProgress, line);
+        saved.settled = settled;
+        saved.bill = bill.map(|(model, carrier)| Bill {
+            model: MicroUsd::new(model),
+            carrier: MicroUsd::new(carrier),
+            estimated: false,
+        });
+        saved.charge = charge.map(MicroUsd::new);
+        store.save(&[saved]).await.unwrap();
+    };
+    write(LineState::Open, None, Some((1, 2)), Some(3)).await;
+    assert_eq!(cost().await, TEN_MINUTES, "it holds its share");
+    write(LineState::Open, None, Some((5_000_000, 0)), Some(5_000_000)).await;
+    assert_eq!(cost().await, 5_000_000, "and more if it has cost more");
+    write(LineState::Over, Some(secs(60)), Some((70, 30)), Some(150)).await;
+    assert_eq!(cost().await, 150);
+    write(LineState::Over, Some(secs(60)), Some((80, 20)), Some(100)).await;
+    assert_eq!(cost().await, 100);
+    let found = store.call(call).await.unwrap().unwrap();
+    let shown = found.snapshot.cost.unwrap();
+    assert_eq!(
+        shown,
+        Cost::from(Bill {
+            model: MicroUsd::new(80),
+            carrier: MicroUsd::new(20),
+            estimated: false,
+        })
+    );
+    let all = Filter {
+        limit: 9,
+        ..Filter::default()
+    };
+    let listed = store.list(&all).await.unwrap();
+    assert_eq!(listed[0].cost_usd, Some(0.0001));
+}
+
+#[tokio::test]
+async fn a_call_whose_cost_nobody_knows_has_used_all_of_its_share() {
+    let store = Store::new(Place::Memory);
+    let brief = brief(1, 600);
+    let call = id(store.reserve_call(priced(&brief), &capped(9), at(0)).await);
+    store.settle(call, secs(1), None).await.unwrap();
+    store.settle(call, secs(1), None).await.unwrap();
+    let used = store.used(at(0)).await.unwrap();
+    assert_eq!(used.cost, MicroUsd::new(TEN_MINUTES));
+    // Erased, the money stays counted.
+    let ended = saved(call, Status::Completed, LineState::Over);
+    store.save(&[ended]).await.unwrap();
+    assert_eq!(store.erase(call).await.unwrap(), Erased::Gone);
+    assert_eq!(store.used(at(0)).await.unwrap().cost, used.cost);
+}
+
+#[tokio::test]
+async fn messages_share_the_money_of_the_day() {
+    let store = Store::new(Place::Memory);
+    let (to, from) = (number(1), number(2));
+    let count = async |cost: Result<u64, Unpriced>, limits: &Limits| {
+        let new = NewMessage {
+            to: &to,
+            from: &from,
+            text: Some("Hello"),
+            media_url: None,
+            cost: cost.map(MicroUsd::new),
+            key: None,
+        };
+        store.count_message(new, limits, at(0)).await
+    };
+    let limits = Limits {
+        daily_cost: Some(MicroUsd::new(30_000)),
+        daily_sms: 100,
+        ..LIMITS
+    };
+    let Ok(Counted::New(first)) = count(Ok(8_000), &limits).await else {
+        panic!("refused")
+    };
+    let Ok(Counted::New(second)) = count(Ok(8_000), &limits).await else {
+        panic!("refused")
+    };
+    // It had two segments, says Twilio; the other was not sent.
+    let sent = MessageResource::default();
+    let twice = Some(MicroUsd::new(16_000));
+    store.message_accepted(first, &sent, twice).await.unwrap();
+    store.forget_message(second).await.unwrap();
+    let used = store.used(at(0)).await.unwrap();
+    assert_eq!(used.cost, MicroUsd::new(16_000));
+    let refused = count(Ok(14_001), &limits).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        Refused::OverBudget(OverBudget::Cost { .. })
+    ));
+    let refused = count(Err(Unpriced::Sms), &limits).await.unwrap_err();
+    let unpriced = OverBudget::Unpriced(Unpriced::Sms);
+    assert_eq!(refused, Refused::OverBudget(unpriced));
+    assert!(count(Err(Unpriced::Sms), &LIMITS).await.is_ok());
 }

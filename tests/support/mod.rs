@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -208,6 +208,7 @@ pub struct Rest {
     seen: watch::Sender<Vec<(String, String)>>,
     held: watch::Sender<bool>,
     broken: Arc<AtomicBool>,
+    price: Arc<Mutex<Option<&'static str>>>,
 }
 
 #[derive(Clone)]
@@ -215,6 +216,7 @@ struct RestState {
     seen: watch::Sender<Vec<(String, String)>>,
     held: watch::Sender<bool>,
     broken: Arc<AtomicBool>,
+    price: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Rest {
@@ -223,6 +225,7 @@ impl Rest {
             seen: watch::Sender::default(),
             held: watch::Sender::new(false),
             broken: Arc::default(),
+            price: Arc::default(),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let rest = Self {
@@ -230,6 +233,7 @@ impl Rest {
             seen: state.seen.clone(),
             held: state.held.clone(),
             broken: Arc::clone(&state.broken),
+            price: Arc::clone(&state.price),
         };
         let routes = Router::new().fallback(answer_rest).with_state(state);
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -244,6 +248,12 @@ impl Rest {
     /// From now on every answer is an internal error: what became of the request is unknown.
     pub fn fail(&self) {
         self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on, whoever asks about a call is told that it is over and what it cost, such as
+    /// `-0.014`.
+    pub fn bill(&self, price: &'static str) {
+        *self.price.lock().unwrap() = Some(price);
     }
 
     /// All requests so far: `Calls.json` or `Calls/CA….json`, and the form.
@@ -318,6 +328,16 @@ async fn answer_rest(
     body: Bytes,
 ) -> Response {
     let root = format!("/2010-04-01/Accounts/{ACCOUNT}/");
+    let billed = uri
+        .path()
+        .strip_prefix(&root)
+        .zip(*state.price.lock().unwrap());
+    if let (&Method::GET, Some((path, price))) = (&method, billed) {
+        let sid = path.trim_start_matches("Calls/").trim_end_matches(".json");
+        let call = json!({"sid": sid, "status": "completed", "price": price, "price_unit": "USD"});
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        return (json, call.to_string()).into_response();
+    }
     let (true, Some(path)) = (method == Method::POST, uri.path().strip_prefix(&root)) else {
         return StatusCode::NOT_FOUND.into_response();
     };

@@ -4,6 +4,7 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use openagent_messaging::call::language::Language;
 use openagent_messaging::call::record::Brief;
+use openagent_messaging::cost::Unpriced;
 use openagent_messaging::phone::E164;
 use openagent_messaging::safety::budget::Limits;
 use openagent_messaging::store::limits::{NewCall, Reserved};
@@ -53,12 +54,14 @@ async fn call_of_another_process(file: &std::path::Path) -> String {
         account: "AC00000000000000000000000000000000",
         key: None,
         overhead: Duration::from_secs(180),
+        worst: Err(Unpriced::Model),
     };
     let limits = Limits {
         daily: Duration::from_secs(3_600),
         daily_calls_per_number: 10,
         daily_sms: 10,
         concurrent: 10,
+        daily_cost: None,
     };
     match store.reserve_call(new, &limits, Utc::now()).await.unwrap() {
         Reserved::New(id, _) => id.to_string(),

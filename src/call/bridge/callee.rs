@@ -196,6 +196,7 @@ impl Bridge {
         if !self.ledger.is_silent() {
             self.out.push_back(Output::Carrier(ToCarrier::Clear));
         }
+        self.interruptions += 1;
         if self.gate.active().is_some()
             && !self.gate.is_aside()
             && !(self.settings.interrupt_after.is_zero() && self.gate.model_yields())

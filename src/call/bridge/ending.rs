@@ -126,6 +126,22 @@ impl Bridge {
         }
     }
 
+    /// The maximum comes sooner: the model is told at once, unless it was told or nothing is left.
+    pub(super) fn end_within(&mut self, left: Duration) {
+        let elapsed = self
+            .now
+            .saturating_sub(self.carrier.answered.unwrap_or(self.now));
+        let sooner = elapsed + left;
+        if sooner >= self.settings.max_duration {
+            return;
+        }
+        self.settings.max_duration = sooner;
+        let told = std::mem::replace(&mut self.wrapped_up, true);
+        if !told && self.ending.is_none() && !left.is_zero() {
+            self.tell(WRAP_UP_NOW);
+        }
+    }
+
     fn maximum(&self) -> Option<Duration> {
         Some(self.carrier.answered? + self.settings.max_duration)
     }

@@ -218,6 +218,8 @@ pub enum ResponseEnding<'a> {
 pub enum Command {
     /// End the call now, for this reason.
     End(End),
+    /// The call's money is running out: end it within this time, as at its maximum duration.
+    EndWithin(Duration),
     /// What became of [`Output::PressKeys`], as far as the carrier has answered.
     Keys(KeysAnswer),
     /// The carrier has found out who answered the phone.

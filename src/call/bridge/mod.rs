@@ -173,6 +173,8 @@ pub struct Bridge {
     /// What this response still sends belongs to an older generation.
     stale_response: Option<String>,
     failed_responses: u8,
+    /// How often the callee has interrupted the agent.
+    interruptions: u64,
     wrapped_up: bool,
     time_up: bool,
     /// The callee has talked us out of an ending.
@@ -224,6 +226,7 @@ impl Bridge {
             response: Response::default(),
             stale_response: None,
             failed_responses: 0,
+            interruptions: 0,
             wrapped_up: false,
             time_up: false,
             kept_line: false,
@@ -243,6 +246,7 @@ impl Bridge {
             Input::Carrier(event) => self.carrier_event(event),
             Input::Model(event) => self.model_event(event),
             Input::Command(Command::End(end)) => self.hang_up(end),
+            Input::Command(Command::EndWithin(left)) => self.end_within(left),
             Input::Command(Command::Keys(answer)) => self.keys_answered(answer),
             Input::Command(Command::Answered(who)) => self.answered_by(who),
             Input::Command(Command::Answer { question, text }) => {
@@ -266,6 +270,11 @@ impl Bridge {
     /// The model is saying something, or was when the call ended.
     pub fn is_responding(&self) -> bool {
         self.gate.active().is_some()
+    }
+
+    /// How often the callee has interrupted the agent.
+    pub fn interruptions(&self) -> u64 {
+        self.interruptions
     }
 
     /// Words of the callee are still on their way.

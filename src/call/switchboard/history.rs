@@ -105,11 +105,13 @@ impl Switchboard {
     pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, HistoryError> {
         self.changes.flush(UP_TO_DATE).await;
         let mut listed = self.store.list(filter).await?;
-        // The time of a live call runs on between two changes.
+        // Time and cost of a live call run on between two changes.
         for call in &mut listed {
             let id = Uuid::try_parse(&call.call_id).unwrap_or_default();
             if let Some(session) = self.registry.get(id) {
-                call.duration_s = session.call.snapshot(Lines::None, Utc::now()).duration_s;
+                let now = session.call.snapshot(Lines::None, Utc::now());
+                call.duration_s = now.duration_s;
+                call.cost_usd = now.cost.map(|cost| cost.total_usd);
             }
         }
         Ok(listed)

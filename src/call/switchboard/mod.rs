@@ -5,11 +5,13 @@
 //! - [`report`]: Twilio's webhooks and media streams.
 //! - [`history`]: calls that have ended, here or in another process.
 //! - [`orphans`]: calls of processes that have died.
+//! - [`price`]: what Twilio charges for a call, once it knows.
 
 mod attach;
 mod history;
 mod orphans;
 mod place;
+mod price;
 mod report;
 
 pub use self::history::HistoryError;
@@ -38,11 +40,13 @@ use super::record::Call;
 use super::registry::Registry;
 use super::session::{Dial, Session};
 use crate::config::{Config, PublicUrl};
+use crate::cost::prices::Prices;
 use crate::idempotency::Keys;
+use crate::metrics::Metrics;
 use crate::phone::E164;
 use crate::realtime::socket::{self, ConnectError, ModelSocket};
 use crate::safety::Rules;
-use crate::safety::budget::Used;
+use crate::safety::budget::{Limits, Used};
 use crate::secret::Secret;
 use crate::store::{Store, StoreError};
 use crate::twilio::rest::Client;
@@ -81,6 +85,8 @@ pub struct Switchboard {
     from: E164,
     twilio: Client,
     rules: Arc<Rules>,
+    prices: Arc<Prices>,
+    metrics: Arc<Metrics>,
     store: Arc<Store>,
     changes: Arc<Changes>,
     registry: Arc<Registry>,
@@ -109,7 +115,6 @@ impl Switchboard {
                 .iter()
                 .map(|name| format!("{name} is not set")),
         );
-        missing.extend(config.unsupported_limits());
         let line = match (&config.phone.public_url, &config.openai.api_key) {
             (Some(public_url), Some(openai_key)) if missing.is_empty() => Ok(VoiceLine {
                 public_url: public_url.clone(),
@@ -123,6 +128,8 @@ impl Switchboard {
             from,
             twilio,
             rules,
+            prices: Arc::new(Prices::built_in()),
+            metrics: Arc::default(),
             store,
             changes: Arc::default(),
             registry: Arc::default(),
@@ -132,6 +139,30 @@ impl Switchboard {
             tasks: TaskTracker::new(),
             stop,
         }
+    }
+
+    /// The same, with these prices in place of the built-in ones.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Arc<Prices>) -> Self {
+        self.prices = prices;
+        self
+    }
+
+    /// The same, counting there.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Where everything about calls is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What of calls and messages is allowed.
+    pub fn limits(&self) -> &Limits {
+        &self.rules.limits
     }
 
     /// What keeps calls from being placed; empty if nothing does.
@@ -183,19 +214,31 @@ impl Switchboard {
         // What the model still has to say about the call is welcome, but not waited for when the
         // program stops. Nothing that goes wrong in it may keep the line from being hung up.
         let model = async {
+            if driver.is_responding() {
+                session.call.await_usage();
+            }
             let aftermath = AssertUnwindSafe(driver.aftermath()).catch_unwind();
             tokio::select! {
                 _ = tokio::time::timeout(AFTERMATH, aftermath) => {}
                 () = self.stop.cancelled() => {}
             }
             driver.close_model().await;
+            session.call.close_model();
         };
         // In this order: the call is final before the model is asked.
         self.conclude(&session, &end).await;
+        let undecided = session.dial() == Dial::Pending;
         tokio::join!(self.clear_line(&session), model);
+        if undecided && session.dial() != Dial::Never {
+            self.metrics.call_ended(session.call.status());
+        }
         if session.dial() == Dial::Unknown {
             let settling = Arc::clone(&self).settle_unknown(Arc::clone(&session));
             self.tasks.spawn(settling);
+        }
+        if session.call.was_answered() {
+            let asking = Arc::clone(&self).learn_price(Arc::clone(&session));
+            self.tasks.spawn(asking);
         }
         // Last: a stream that we close sends Twilio on to what follows in its TwiML.
         driver.close_carrier().await;
@@ -234,6 +277,13 @@ impl Switchboard {
             session.settle(call.duration(now));
             // Before anybody hears of the end, so that whoever does can place the next call.
             self.changes.flush(SETTLING).await;
+        }
+        // One that is being dialled at this moment may turn out never to have been.
+        let dialled = matches!(session.dial(), Dial::Placed | Dial::Unknown);
+        if dialled {
+            // Before anybody hears of it; unless its session ended it already, for another reason.
+            let known = call.is_final().then(|| call.status());
+            self.metrics.call_ended(known.unwrap_or(end.status()));
         }
         call.finish(end, now);
         tracing::info!(call = %call.id, status = ?call.status(), seconds = call.duration(now).as_secs(), "call ended");

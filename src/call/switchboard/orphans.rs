@@ -203,6 +203,7 @@ impl Switchboard {
         let closing = closing(call, sid.is_some(), twilio_says.as_ref());
         self.until_written(|| self.store.close_call(id, &closing, Utc::now()))
             .await;
+        self.metrics.call_ended(closing.status);
         tracing::info!(call = %id, status = ?closing.status, "closed a call whose process had died");
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{Switchboard, VoiceLine};
@@ -17,10 +18,11 @@ use crate::call::language::Language;
 use crate::call::record::{Brief, Call, Lines};
 use crate::call::session::{Dial, Session};
 use crate::config::{Confirm, MachineDetection};
+use crate::cost::Tariff;
 use crate::idempotency::{Begun, Reused};
 use crate::phone::E164;
 use crate::realtime::prompt;
-use crate::realtime::setup::{Setup, TurnDetection};
+use crate::realtime::setup::{Setup, TRANSCRIPTION_MODEL, TurnDetection};
 use crate::safety::destination::Refusal;
 use crate::store::calls::{LineState, StoredCall};
 use crate::store::keys::{Key, KeyReused};
@@ -206,6 +208,18 @@ impl Switchboard {
         order: Order,
         confirmed: impl Future<Output = Result<(), Unconfirmed>> + Send,
     ) -> Result<Placed, PlaceError> {
+        let placed = self.try_to_place(order, confirmed).await;
+        if let Err(error) = &placed {
+            self.metrics.call_refused(error);
+        }
+        placed
+    }
+
+    async fn try_to_place(
+        self: &Arc<Self>,
+        order: Order,
+        confirmed: impl Future<Output = Result<(), Unconfirmed>> + Send,
+    ) -> Result<Placed, PlaceError> {
         let ticket = match &order.idempotency_key {
             None => None,
             Some(key) => match self.keys.begin(key, &order.fingerprint()).await {
@@ -276,7 +290,15 @@ impl Switchboard {
             account: self.account(),
             key,
             overhead: OVERHEAD,
+            worst: self.tariff(&brief.to).worst_case(),
         }
+    }
+
+    /// What a call costs.
+    fn tariff(&self, to: &E164) -> Tariff {
+        let detects = self.config.phone.machine_detection == MachineDetection::Detect;
+        let model = &self.config.openai.model;
+        self.prices.tariff(model, TRANSCRIPTION_MODEL, to, detects)
     }
 
     async fn dial_once(self: &Arc<Self>, order: &Order) -> Result<Placed, PlaceError> {
@@ -300,7 +322,12 @@ impl Switchboard {
             {
                 Reserved::New(id, granted) => {
                     brief.max_duration = granted;
-                    let call = Call::new(id, brief, now, Arc::clone(&self.changes));
+                    let call = Call::new(id, brief, now, Arc::clone(&self.changes))
+                        .measured(Arc::clone(&self.metrics))
+                        .priced(
+                            self.tariff(&order.to),
+                            self.rules.limits.daily_cost.is_some(),
+                        );
                     return self.dial(line, order, call).await.map(Placed::Here);
                 }
                 Reserved::Before(id) => {
@@ -393,8 +420,9 @@ impl Switchboard {
         });
         let (ready, is_ready) = oneshot::channel();
         let driver = Driver::new(Arc::clone(&session), bridge, setup, orders, ready);
-        self.tasks
-            .spawn(Arc::clone(self).run(Arc::clone(&session), driver));
+        let story = tracing::info_span!("call", id = %session.call.id);
+        let run = Arc::clone(self).run(Arc::clone(&session), driver);
+        self.tasks.spawn(run.instrument(story));
 
         if let Ok(answer) = tokio::time::timeout(MODEL_READY, is_ready).await {
             let answer = answer.unwrap_or_else(|_| Err("the call's task failed".into()));

@@ -9,5 +9,5 @@ mod usage;
 mod write;
 
 pub use read::{Malformed, Parsed, parse};
-pub use usage::{Usage, usage};
+pub use usage::{Transcribed, Usage, is_billed, transcribed, usage};
 pub use write::write;

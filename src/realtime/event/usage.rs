@@ -66,6 +66,102 @@ pub fn usage(message: &[u8]) -> Option<Usage> {
     })
 }
 
+/// What a transcription of the callee used. Services count it in either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Transcribed {
+    /// Time, where that is what was counted, milliseconds.
+    pub millis: u64,
+    /// Text read.
+    pub text_in: u64,
+    /// Audio heard; a token is 100 ms.
+    pub audio_in: u64,
+    /// Text written.
+    pub text_out: u64,
+}
+
+impl AddAssign for Transcribed {
+    fn add_assign(&mut self, more: Self) {
+        self.millis = self.millis.saturating_add(more.millis);
+        self.text_in = self.text_in.saturating_add(more.text_in);
+        self.audio_in = self.audio_in.saturating_add(more.audio_in);
+        self.text_out = self.text_out.saturating_add(more.text_out);
+    }
+}
+
+/// The usage in a `conversation.item.input_audio_transcription.completed`; `None` in every other
+/// event and where it cannot be read.
+pub fn transcribed(message: &[u8]) -> Option<Transcribed> {
+    let heard: Heard = serde_json::from_slice(message).ok()?;
+    Some(match heard.usage? {
+        HeardUsage::Duration { seconds } => {
+            let millis = (seconds * 1_000.0).ceil();
+            if !(0.0..=86_400_000.0).contains(&millis) {
+                return None;
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "checked above"
+            )]
+            let millis = millis as u64;
+            Transcribed {
+                millis,
+                ..Transcribed::default()
+            }
+        }
+        HeardUsage::Tokens {
+            input_tokens,
+            input_token_details,
+            output_tokens,
+        } => {
+            let heard = input_token_details.unwrap_or(Details {
+                audio_tokens: input_tokens,
+                ..Details::default()
+            });
+            Transcribed {
+                millis: 0,
+                text_in: heard.text_tokens,
+                audio_in: heard.audio_tokens,
+                text_out: output_tokens,
+            }
+        }
+    })
+}
+
+/// Whether a response that is over must have cost something: one that failed need not have.
+pub fn is_billed(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Ended {
+        response: Status,
+    }
+    #[derive(Deserialize)]
+    struct Status {
+        status: String,
+    }
+    let ended: Option<Ended> = serde_json::from_slice(message).ok();
+    ended.is_none_or(|ended| ended.response.status != "failed")
+}
+
+#[derive(Deserialize)]
+struct Heard {
+    usage: Option<HeardUsage>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum HeardUsage {
+    Duration {
+        seconds: f64,
+    },
+    Tokens {
+        #[serde(default)]
+        input_tokens: u64,
+        input_token_details: Option<Details>,
+        #[serde(default)]
+        output_tokens: u64,
+    },
+}
+
 #[derive(Deserialize)]
 struct Done {
     response: Response,
@@ -156,6 +252,42 @@ mod tests {
         )
         .unwrap();
         assert_eq!((too_much_cached.text_in, too_much_cached.audio_in), (0, 0));
+    }
+
+    #[test]
+    fn transcriptions_are_counted_by_time_or_by_tokens() {
+        let of = |usage: &str| {
+            transcribed(format!(r#"{{"type":"…","transcript":"Hey","usage":{usage}}}"#).as_bytes())
+        };
+        let by_time = of(r#"{"type":"duration","seconds":1.6}"#).unwrap();
+        assert_eq!((by_time.millis, by_time.audio_in), (1_600, 0));
+        let whole = of(r#"{"type":"tokens","input_tokens":13,"output_tokens":9}"#).unwrap();
+        assert_eq!((whole.audio_in, whole.text_in, whole.text_out), (13, 0, 9));
+        let split = of(
+            r#"{"type":"tokens","input_tokens":13,"input_token_details":{"text_tokens":3,"audio_tokens":10},"output_tokens":9}"#,
+        )
+        .unwrap();
+        assert_eq!((split.audio_in, split.text_in, split.millis), (10, 3, 0));
+        for odd in [
+            "null",
+            "7",
+            r#"{"type":"duration","seconds":-1}"#,
+            r#"{"type":"duration"}"#,
+            r#"{"type":"letters","letters":1}"#,
+            r#"{"seconds":1}"#,
+        ] {
+            assert_eq!(of(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn only_a_response_that_failed_may_cost_nothing() {
+        let ended = |status: &str| {
+            is_billed(format!(r#"{{"response":{{"status":"{status}","usage":null}}}}"#).as_bytes())
+        };
+        assert!(ended("completed") && ended("cancelled") && ended("incomplete"));
+        assert!(!ended("failed"));
+        assert!(is_billed(b"{"));
     }
 
     #[test]

@@ -35,6 +35,12 @@ CREATE TABLE call (
     turn_p50_ms     INTEGER,
     turn_p95_ms     INTEGER,
     turns           INTEGER NOT NULL DEFAULT 0,
+    -- What it cost, in millionths of a US dollar; null if a price is not known.
+    model_micro_usd   INTEGER,
+    carrier_micro_usd INTEGER,
+    cost_estimated    INTEGER NOT NULL DEFAULT 1,
+    -- What of it is counted among what its day has spent.
+    charged_micro_usd INTEGER NOT NULL DEFAULT 0,
     revision        INTEGER NOT NULL
 ) STRICT;
 
@@ -91,6 +97,8 @@ CREATE TABLE message (
     media_url   TEXT,
     status      TEXT,
     segments    INTEGER,
+    -- What its day was charged for it.
+    micro_usd   INTEGER NOT NULL DEFAULT 0,
     sent_at     TEXT NOT NULL
 ) STRICT;
 
@@ -101,6 +109,8 @@ CREATE TABLE day (
     day       TEXT NOT NULL PRIMARY KEY,
     spoken_ms INTEGER NOT NULL DEFAULT 0,
     messages  INTEGER NOT NULL DEFAULT 0,
+    -- On calls and messages, without what live calls hold.
+    spent_micro_usd INTEGER NOT NULL DEFAULT 0,
     -- Goes into the names of the numbers that were called; deleted with the day.
     salt      BLOB NOT NULL
 ) STRICT;
@@ -118,7 +128,9 @@ CREATE TABLE reservation (
     call_id    TEXT NOT NULL PRIMARY KEY,
     day        TEXT NOT NULL,
     number     BLOB NOT NULL,
-    granted_ms INTEGER NOT NULL
+    granted_ms INTEGER NOT NULL,
+    -- The most that the call may cost.
+    micro_usd  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Keys and arguments are kept as hashes.

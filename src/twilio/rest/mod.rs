@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::http::{self, BodyError, read_bounded, reason, retry_after};
+use crate::metrics::Metrics;
 use crate::secret::Secret;
 
 use backoff::Backoff;
@@ -103,6 +104,7 @@ struct Inner {
     account: Account,
     http: OnceLock<reqwest::Client>,
     backoff: Backoff,
+    metrics: OnceLock<Arc<Metrics>>,
 }
 
 impl fmt::Debug for Client {
@@ -118,6 +120,11 @@ impl Client {
         Self::with_backoff(account, Backoff::USUAL)
     }
 
+    /// Counts failures there from now on, for this client and its clones.
+    pub fn measured(&self, metrics: Arc<Metrics>) {
+        let _ = self.inner.metrics.set(metrics);
+    }
+
     fn with_backoff(mut account: Account, backoff: Backoff) -> Self {
         // Only what we put in ourselves belongs in a request. None of these fail for http(s), and
         // for other schemes there is nothing to remove.
@@ -130,6 +137,7 @@ impl Client {
                 account,
                 http: OnceLock::new(),
                 backoff,
+                metrics: OnceLock::new(),
             }),
         }
     }
@@ -295,10 +303,13 @@ impl Client {
                 let backoff = &self.inner.backoff;
                 backoff.delay(attempts, started.elapsed(), failure.retry_after)
             });
-            match delay.flatten() {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(failure.error),
-            }
+            let Some(delay) = delay.flatten() else {
+                if let Some(metrics) = self.inner.metrics.get() {
+                    metrics.twilio_error(&failure.error);
+                }
+                return Err(failure.error);
+            };
+            tokio::time::sleep(delay).await;
         }
     }
 

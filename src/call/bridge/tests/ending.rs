@@ -345,3 +345,31 @@ fn a_goodbye_at_the_maximum_duration_is_not_withdrawn_either() {
     stage.at(21_100, ModelEvent::SpeechStarted);
     assert_eq!(hung_up(&stage.run_until(26_000)), Some(&End::Completed));
 }
+
+#[test]
+fn a_call_whose_money_runs_out_is_warned_and_ended_like_one_whose_time_is_up() {
+    let mut stage = Stage::with(|settings| settings.max_duration = ms(600_000))
+        .prepared()
+        .greeted();
+    let out = stage.at(41_000, Command::EndWithin(ms(20_000)));
+    assert!(
+        matches!(to_model(&out)[..], [ToModel::Tell(_)]),
+        "at once: {out:?}"
+    );
+    let again = stage.at(42_000, Command::EndWithin(ms(20_000)));
+    assert_eq!(to_model(&again).len(), 0, "the end does not move back");
+    assert_eq!(to_model(&stage.run_until(60_999)).len(), 0);
+    assert_eq!(asked(&stage.run_until(61_000)), 1);
+    assert_eq!(hung_up(&stage.run_until(66_000)), Some(&End::TimedOut));
+}
+
+#[test]
+fn a_call_whose_money_is_spent_says_goodbye_at_once() {
+    let mut stage = Stage::with(|settings| settings.max_duration = ms(600_000))
+        .prepared()
+        .greeted();
+    stage.at(41_000, Command::EndWithin(ms(20_000)));
+    let out = stage.at(45_000, Command::EndWithin(Duration::ZERO));
+    assert_eq!(asked(&out), 1, "{out:?}");
+    assert_eq!(hung_up(&stage.run_until(50_000)), Some(&End::TimedOut));
+}

@@ -75,12 +75,12 @@ impl Changes {
             noted.calls.remove(id);
         }
         // As long as calls are left, the numbers of their changes are open.
-        let number = if noted.calls.is_empty() {
-            noted.number
-        } else {
-            0
-        };
-        (some, number)
+        if noted.calls.is_empty() {
+            return (some, noted.number);
+        }
+        drop(noted);
+        self.wake.notify_one();
+        (some, 0)
     }
 
     fn put_back(&self, calls: &[Uuid]) {
@@ -152,6 +152,7 @@ async fn write(ids: &[Uuid], registry: &Registry, store: &Store) -> Vec<Uuid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
     #[test]
     fn a_change_during_a_batch_belongs_to_the_next() {
@@ -170,10 +171,14 @@ mod tests {
         for _ in 0..=CALLS {
             changes.note(Uuid::new_v4());
         }
+        let woken = |changes: &Changes| changes.wake.notified().now_or_never().is_some();
+        assert!(woken(&changes));
         let (first, number) = changes.take();
         assert_eq!((first.len(), number), (CALLS, 0));
+        assert!(woken(&changes), "the rest has its turn, too");
         let (second, number) = changes.take();
         assert_eq!((second.len(), number), (1, 101));
+        assert!(!woken(&changes));
     }
 
     #[tokio::test(start_paused = true)]

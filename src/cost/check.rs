@@ -26,10 +26,10 @@ pub fn gaps(config: &Config, prices: &Prices) -> Vec<String> {
         without.collect::<Vec<_>>().join(", ")
     };
     let to = unknown(&|prefix| prices.knows_calls_to(prefix));
-    if !to.is_empty() {
+    // Without a cap, it is only that the cost is not shown before Twilio names its price.
+    if capped && !to.is_empty() {
         gaps.push(format!(
-            "No price is known for calls to {to}: {calls}{}. Write it into a file that OPENAGENT_PHONE_PRICES names.",
-            if capped { "" } else { " until Twilio names its own price" }
+            "No price is known for calls to {to}: {calls}. Write it into a file that OPENAGENT_PHONE_PRICES names."
         ));
     }
     let to = unknown(&|prefix| prices.knows_messages_to(prefix));

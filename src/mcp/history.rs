@@ -45,7 +45,10 @@ struct List {
     /// The calls; `phone_call_status` shows one in full.
     calls: Vec<Listed>,
     /// What these calls cost together, in US dollars; those whose cost is not known are left out.
-    total_cost_usd: f64,
+    /// Absent if none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    total_cost_usd: Option<f64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -90,10 +93,11 @@ impl Server {
         let calls = self.board()?.list(&filter).await;
         let calls = calls.map_err(ToolError::new)?;
         let known = calls.iter().filter_map(|call| call.cost_usd);
-        let total = known.filter_map(MicroUsd::from_dollars).sum::<MicroUsd>();
+        let known: Vec<MicroUsd> = known.filter_map(MicroUsd::from_dollars).collect();
+        let total = (!known.is_empty()).then(|| known.into_iter().sum::<MicroUsd>());
         Ok(Json(List {
             calls,
-            total_cost_usd: total.dollars(),
+            total_cost_usd: total.map(MicroUsd::dollars),
         }))
     }
 

@@ -182,7 +182,7 @@ impl ServerHandler for Server {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.subscribe_to(request.uri, context.peer)
+        self.subscribe_to(request.uri, context.peer).await
     }
 
     async fn unsubscribe(

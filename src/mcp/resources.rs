@@ -158,16 +158,22 @@ impl Server {
     }
 
     /// Begins to tell the client of changes of one resource.
-    pub(super) fn subscribe_to(
+    pub(super) async fn subscribe_to(
         &self,
         uri: String,
         peer: Peer<RoleServer>,
     ) -> Result<(), ErrorData> {
         let Some(session) = self.changing(&uri) else {
+            let address = Address::parse(&uri).ok_or_else(unknown)?;
+            let board = self.board().map_err(|_| unknown())?;
+            let call = board.earlier(address.id()).await.map_err(|_| unknown())?;
             // What is over does not change any more: there is nothing to be told of.
-            return match Address::parse(&uri) {
-                Some(_) => Ok(()),
-                None => Err(unknown()),
+            return if call.snapshot.status.is_final() {
+                Ok(())
+            } else {
+                let why =
+                    "Another run of the server holds this call: follow it with phone_call_status.";
+                Err(ErrorData::invalid_request(why, None))
             };
         };
         let telling = tell_changes(session, Listener::Peer(peer, uri.clone()));

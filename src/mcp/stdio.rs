@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::ServiceExt as _;
-use rmcp::service::ServerInitializeError;
+use rmcp::service::{RunningService, ServerInitializeError};
 use rmcp::transport::io::stdio_pipes;
+use rmcp::{RoleServer, ServiceExt as _};
 
 use super::Server;
 use crate::app::App;
@@ -29,7 +29,15 @@ pub async fn serve(app: Arc<App>) -> Result<(), String> {
     let served = speak(&app).await;
     // In whatever way it ended, the host is gone.
     stop.cancel();
-    app.shut_down(SHUT_DOWN).await;
+    let answering = async {
+        if let Ok(Some(mut running)) = served {
+            // Tools that wait answer now, because they watch the same token.
+            let _ = running.close_with_timeout(DRAIN).await;
+            return Ok(());
+        }
+        served.map(|_| ())
+    };
+    let (served, ()) = tokio::join!(answering, app.shut_down(SHUT_DOWN));
     served?;
     if app.is_broken() {
         return Err("an internal error; the log has the details".to_owned());
@@ -37,27 +45,25 @@ pub async fn serve(app: Arc<App>) -> Result<(), String> {
     Ok(())
 }
 
-async fn speak(app: &Arc<App>) -> Result<(), String> {
+/// Speaks until it is time to stop; the service is returned as long as it can still answer.
+async fn speak(app: &Arc<App>) -> Result<Option<RunningService<RoleServer, Server>>, String> {
     let stop = &app.stop;
     let (stdin, stdout) = stdio_pipes();
     let pipes = Watched::both(stdin, stdout, stop);
     let started = tokio::select! {
         started = Server::new(Arc::clone(app)).serve(pipes) => started,
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => return Ok(None),
     };
-    let mut running = match started {
+    let running = match started {
         Ok(running) => running,
         // The host went away before it said anything: that is its right.
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => return Err(format!("The host did not begin as MCP demands: {error}")),
     };
     stop.cancelled().await;
-    // Tools that wait answer now, because they watch the same token.
-    tokio::time::sleep(Duration::ZERO).await;
-    let _ = running.close_with_timeout(DRAIN).await;
-    Ok(())
+    Ok(Some(running))
 }
 
 #[cfg(test)]

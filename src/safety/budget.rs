@@ -80,7 +80,7 @@ pub enum OverBudget {
     /// The clock shows a day before one that was already charged.
     #[error(
         "Refused: the computer's clock went back to {now} after {seen}, so the daily limits cannot be checked. Ask the \
-         user to set the clock."
+         user to set the clock; if it is right now and was wrong before, to name a new file in OPENAGENT_PHONE_DB."
     )]
     ClockWentBack {
         /// The day it shows.

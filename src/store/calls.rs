@@ -124,6 +124,8 @@ pub struct Closing {
     pub error: String,
     /// When it was answered, unless that is known.
     pub answered_at: Option<DateTime<Utc>>,
+    /// When it ended, if that is known.
+    pub ended_at: Option<DateTime<Utc>>,
     /// From the answer to the end.
     pub duration: Duration,
     /// What it used of the limits.
@@ -326,6 +328,28 @@ impl Store {
         self.asked(writing).await
     }
 
+    /// Remembers Twilio's id of a call of which nobody knew whether it was dialled, whoever answers
+    /// for it. Returns whether there is such a call.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn found_unknown(&self, id: Uuid, sid: &str) -> Result<bool, StoreError> {
+        let writing = async {
+            let mut turn = self.writing().await?;
+            let found = sqlx::query(
+                "UPDATE call SET twilio_sid = ? WHERE id = ? AND line = 'unknown' AND twilio_sid IS NULL",
+            )
+            .bind(sid)
+            .bind(id.to_string())
+            .execute(&mut *turn)
+            .await?;
+            turn.commit().await?;
+            Ok(found.rows_affected() > 0)
+        };
+        self.asked(writing).await
+    }
+
     /// Closes a call whose process died, and gives back what it did not use.
     ///
     /// # Errors
@@ -363,7 +387,7 @@ impl Store {
                 .bind(word(outcome))
                 .bind("The messaging server ended during the call; see error and the transcript.")
                 .bind(&closing.error)
-                .bind(stamp(now))
+                .bind(stamp(closing.ended_at.unwrap_or(now)))
                 .bind(closing.answered_at.map(stamp))
                 .bind(millis(closing.duration))
                 .bind(&name)
@@ -424,20 +448,26 @@ impl Store {
     pub async fn erase(&self, id: Uuid) -> Result<Erased, StoreError> {
         let erasing = async {
             let mut turn = self.writing().await?;
-            let status = sqlx::query("SELECT status FROM call WHERE id = ?")
+            let call = sqlx::query("SELECT status, line FROM call WHERE id = ?")
                 .bind(id.to_string())
                 .fetch_optional(&mut *turn)
                 .await?;
-            let Some(status) = status else {
+            let Some(call) = call else {
+                drop(turn);
+                // An earlier attempt may have come no further than this.
+                self.checkpoint().await?;
                 return Ok(Erased::Unknown);
             };
+            let line: LineState = call.word("line")?;
             let held: i64 =
                 sqlx::query_scalar("SELECT count(*) FROM reservation WHERE call_id = ?")
                     .bind(id.to_string())
                     .fetch_one(&mut *turn)
                     .await?;
-            // What a call still holds of the limits would never be given back without it.
-            if held > 0 || !status.word::<Status>("status")?.is_final() {
+            // What a call still holds of the limits would never be given back without it, and a line
+            // that may be open could not be hung up by anybody else.
+            let open = !matches!(line, LineState::None | LineState::Over);
+            if held > 0 || open || !call.word::<Status>("status")?.is_final() {
                 return Ok(Erased::Live);
             }
             sqlx::query("DELETE FROM call WHERE id = ?")
@@ -448,7 +478,7 @@ impl Store {
             self.checkpoint().await?;
             Ok(Erased::Gone)
         };
-        self.asked(erasing).await
+        self.in_time(erasing).await
     }
 
     /// Erases calls and messages from before `before`, and what nobody needs any more.
@@ -477,6 +507,13 @@ impl Store {
                 .bind(super::day(yesterday))
                 .execute(&mut *turn)
                 .await?;
+            sqlx::query(
+                "DELETE FROM process WHERE id <> ? AND id NOT IN (SELECT process FROM call WHERE line <> 'over')
+                 AND id NOT IN (SELECT process FROM message WHERE state = 'sending')",
+            )
+            .bind(self.process.to_string())
+            .execute(&mut *turn)
+            .await?;
             // Without its salt, a hash that is still somewhere stands for nobody.
             sqlx::query("UPDATE day SET salt = x'' WHERE day < ?")
                 .bind(super::day(yesterday))

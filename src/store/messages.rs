@@ -112,6 +112,10 @@ impl Store {
             .execute(&mut *turn)
             .await?;
             keys::remember(&mut turn, new.key, id, now).await?;
+            sqlx::query("INSERT OR IGNORE INTO process (id, beat) VALUES (?, 0)")
+                .bind(self.process.to_string())
+                .execute(&mut *turn)
+                .await?;
             turn.commit().await?;
             Ok(Ok(Counted::New(id)))
         };

@@ -260,6 +260,7 @@ impl Store {
         let transaction = self.pool().await?.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Turn {
             transaction,
+            process: self.process,
             _place: place,
         })
     }
@@ -284,7 +285,8 @@ impl Store {
         Ok(self.pool().await?.begin().await?)
     }
 
-    fn is_open(&self) -> bool {
+    /// It has been used.
+    pub fn is_open(&self) -> bool {
         self.pool.initialized()
     }
 }
@@ -293,11 +295,17 @@ impl Store {
 struct Turn<'a> {
     // Dropped first: the next one must find the database free.
     transaction: Transaction<'static, Sqlite>,
+    process: Uuid,
     _place: tokio::sync::MutexGuard<'a, ()>,
 }
 
 impl Turn<'_> {
-    async fn commit(self) -> Result<(), sqlx::Error> {
+    async fn commit(mut self) -> Result<(), sqlx::Error> {
+        // Whatever is written shows that this process lives.
+        sqlx::query("UPDATE process SET beat = beat + 1 WHERE id = ?")
+            .bind(self.process.to_string())
+            .execute(&mut *self.transaction)
+            .await?;
         self.transaction.commit().await
     }
 }

@@ -19,6 +19,9 @@ pub const BEAT: Duration = Duration::from_secs(1);
 /// A beat that was seen to stand still for this long is that of a dead process.
 const DEAD_AFTER: Duration = Duration::from_secs(5);
 
+/// Stands for the beat of a process that has said that it is gone.
+const LEFT: i64 = -1;
+
 /// What was seen of the other processes.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -34,6 +37,9 @@ impl Watch {
 
     /// Takes note of a beat. Returns whether its process is dead.
     fn is_dead(&mut self, process: Uuid, beat: i64, now: Instant) -> bool {
+        if beat == LEFT {
+            return true;
+        }
         let (known, since) = self.seen.entry(process).or_insert((beat, now));
         if *known != beat {
             (*known, *since) = (beat, now);
@@ -84,6 +90,11 @@ impl Store {
         let taking = async {
             let mut turn = self.writing().await?;
             let mut taken = Vec::new();
+            // Whoever answers for calls must be seen to live.
+            sqlx::query("INSERT OR IGNORE INTO process (id, beat) VALUES (?, 0)")
+                .bind(self.process.to_string())
+                .execute(&mut *turn)
+                .await?;
             for (process, beat) in dead {
                 // It may have come back to life since we looked.
                 let gone = sqlx::query("DELETE FROM process WHERE id = ? AND beat = ?")

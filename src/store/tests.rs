@@ -476,6 +476,7 @@ async fn the_calls_of_a_process_that_stands_still_are_taken_over_once() {
         status: Status::Failed,
         error: "process ended during the call".to_owned(),
         answered_at: None,
+        ended_at: None,
         duration: secs(7),
         used: secs(7),
     };
@@ -494,7 +495,7 @@ async fn the_calls_of_another_account_wait_until_they_must_be_over() {
     let call = id(reserve(&dead, 1, 60, 0).await);
     let mut watch = Watch::default();
     let start = Instant::now();
-    for (seconds, hour, expected) in [(0, 0, 0), (9, 0, 0), (18, 1, 0), (27, 1, 1)] {
+    for (seconds, hour, expected) in [(0, 0, 0), (9, 0, 0), (18, 1, 1)] {
         let now = (start + secs(seconds), at(hour));
         let taken = store.take_over(&mut watch, "AC2", now).await.unwrap();
         assert_eq!(taken.len(), expected, "{call} after {seconds} s");

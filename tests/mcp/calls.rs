@@ -184,6 +184,13 @@ async fn a_wait_ends_unchanged_when_its_time_is_up() {
     server.call("phone_call_status", at_once).await;
 }
 
+/// The cost may be refined once after the end, which raises the revision.
+fn but_cost(mut call: Value) -> Value {
+    call["cost"] = Value::Null;
+    call["revision"] = Value::Null;
+    call
+}
+
 #[tokio::test]
 async fn a_wait_for_a_call_that_is_over_ends_at_once() {
     let mut server = Server::start(&Setup::sandboxed()).await;
@@ -197,7 +204,7 @@ async fn a_wait_for_a_call_that_is_over_ends_at_once() {
         // Longer than the test waits.
         let asked = json!({"call_id": id, "wait": true, "since": revision(&over) + 5, "timeout_seconds": 50, "wake_on": wake_on});
         let again = server.call("phone_call_status", asked).await;
-        assert_eq!(again, over, "{wake_on}");
+        assert_eq!(but_cost(again), but_cost(over.clone()), "{wake_on}");
     }
 }
 
@@ -263,7 +270,7 @@ async fn a_call_is_hung_up_while_it_rings_and_stays_so() {
     let again = server
         .call("phone_call_hangup", json!({"call_id": id}))
         .await;
-    assert_eq!(again, over);
+    assert_eq!(but_cost(again), but_cost(over));
     let phone = server.phone().await;
     assert_eq!(
         (&phone["active_calls"], &phone["daily_seconds_used"]),

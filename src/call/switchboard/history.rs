@@ -16,6 +16,9 @@ use crate::twilio::rest::TwilioError;
 /// How often to look at a call of another process that somebody waits for.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// For the line of a call that has just ended, before it is erased.
+const LINE_CLOSED: Duration = Duration::from_secs(3);
+
 /// For writing down what has changed about a call, before it is listed or erased.
 const UP_TO_DATE: Duration = Duration::from_millis(500);
 
@@ -29,8 +32,16 @@ pub enum HistoryError {
     )]
     Unknown(String),
     /// It has not ended.
-    #[error("This call has not ended: phone_call_hangup ends it, then it can be deleted.")]
+    #[error(
+        "This call has not ended, or its line is still being closed: phone_call_hangup ends it, then it can be deleted."
+    )]
     Live,
+    /// It does not end as it should.
+    #[error(
+        "The call is held by another run of the server, and has not ended yet. Try once more; it ends by itself at its \
+         maximum duration."
+    )]
+    NotEnded,
     /// The store failed.
     #[error("The history of calls cannot be read or changed: {0}. Tell the user.")]
     Store(#[from] StoreError),
@@ -94,7 +105,12 @@ impl Switchboard {
                 .await
                 .map_err(HistoryError::Twilio)?;
         }
-        self.earlier_once(id, patience, |_| false).await
+        let call = self.earlier_once(id, patience, |_| false).await?;
+        if call.snapshot.status.is_final() {
+            Ok(call)
+        } else {
+            Err(HistoryError::NotEnded)
+        }
     }
 
     /// Calls of all processes on the store, newest first.
@@ -126,6 +142,9 @@ impl Switchboard {
         let here = self.registry.get(id);
         if here.as_ref().is_some_and(|here| !here.call.is_final()) {
             return Err(HistoryError::Live);
+        }
+        if let Some(here) = &here {
+            let _ = tokio::time::timeout(LINE_CLOSED, here.call.wait_line_over()).await;
         }
         // Its last words, or what it used, must not come after it.
         self.changes.flush(UP_TO_DATE).await;

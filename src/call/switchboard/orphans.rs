@@ -40,6 +40,9 @@ const CLAIMED: Duration = Duration::from_secs(8);
 /// wait. More are told to come back, and take nothing from the calls that are.
 const STRAYS: usize = 32;
 
+/// At the least, to ask Twilio about an orphan.
+const PATIENCE: chrono::Duration = chrono::Duration::minutes(2);
+
 /// What the agent reads of an orphan.
 const DIED: &str = "process ended during the call";
 
@@ -130,14 +133,15 @@ impl Switchboard {
             // Whether the trouble is over shows only when something is written.
             let trouble = self.store.trouble().is_some();
             if self.store.is_shared() {
-                if live || trouble {
-                    // A beat that fails is missed by others, who cannot write either.
-                    let _ = self.store.beat().await;
-                }
-                let taken = self
-                    .store
-                    .take_over(&mut watch, self.account(), (Instant::now(), Utc::now()))
-                    .await;
+                let beating = async {
+                    if live || trouble {
+                        // A beat that fails is missed by others, who cannot write either.
+                        let _ = self.store.beat().await;
+                    }
+                };
+                let now = (Instant::now(), Utc::now());
+                let taking = self.store.take_over(&mut watch, self.account(), now);
+                let ((), taken) = tokio::join!(beating, taking);
                 for call in taken.unwrap_or_default() {
                     self.adopt(call);
                 }
@@ -146,7 +150,9 @@ impl Switchboard {
                 let now = Utc::now();
                 let before = now - chrono::Duration::from_std(keep_for).unwrap_or_default();
                 // In memory, nothing is opened for this alone.
-                if (self.store.is_shared() || live) && self.store.purge(before, now).await.is_ok() {
+                if (self.store.is_shared() || self.store.is_open())
+                    && self.store.purge(before, now).await.is_ok()
+                {
                     purged = Some(Instant::now());
                 }
             }
@@ -185,10 +191,12 @@ impl Switchboard {
             self.until_written(|| self.store.forget_call(id)).await;
             return;
         }
-        let (over_by, mut twilio_says) = (call.over_by, None);
+        // However long ago it was: Twilio, or the network, may need a moment.
+        let over_by = call.over_by.max(Utc::now() + PATIENCE);
+        let mut twilio_says = None;
         let mut sid = orphan.sid.subscribe();
         let told = sid.wait_for(Option::is_some);
-        let sid = if let Ok(Ok(sid)) = tokio::time::timeout(until(over_by), told).await {
+        let sid = if let Ok(Ok(sid)) = tokio::time::timeout(until(call.over_by), told).await {
             sid.clone()
         } else {
             None
@@ -245,15 +253,18 @@ impl Switchboard {
 
     /// A call of another process rings or talks, says a signed request. Returns false if that is
     /// none of this process's business.
-    pub(super) async fn is_orphan(&self, id: Uuid, sid: &str) -> bool {
+    pub(super) async fn is_orphan(self: &Arc<Self>, id: Uuid, sid: &str) -> bool {
         let Ok(Some(call)) = self.store.call(id).await else {
             return false;
         };
         if call.line == LineState::Over {
             return true;
         }
+        self.orphans.look();
         let claimed = tokio::time::timeout(CLAIMED, self.orphans.claimed(id)).await;
-        let Ok(orphan) = claimed else { return false };
+        let Ok(orphan) = claimed else {
+            return self.is_orphan_of_another(id, sid, call.over_by).await;
+        };
         let matches = orphan.sid.send_if_modified(|known| {
             let news = known.is_none();
             if news {
@@ -262,6 +273,27 @@ impl Switchboard {
             news
         });
         matches || orphan.sid.borrow().as_deref() == Some(sid)
+    }
+
+    /// The same of a call that another living process answers for: if nobody knew whether it was
+    /// dialled, it is hung up from here, because here is where Twilio asks.
+    async fn is_orphan_of_another(
+        self: &Arc<Self>,
+        id: Uuid,
+        sid: &str,
+        over_by: DateTime<Utc>,
+    ) -> bool {
+        if !matches!(self.store.found_unknown(id, sid).await, Ok(true)) {
+            return false;
+        }
+        let (board, sid) = (Arc::clone(self), sid.to_owned());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                _ = board.end_line(&sid, over_by) => {}
+                () = board.stop.cancelled() => {}
+            }
+        });
+        true
     }
 
     /// Waits until it is known what became of a call whose dialling was not answered, or until it
@@ -304,14 +336,21 @@ fn closing(call: &StoredCall, was_dialled: bool, twilio_says: Option<&CallResour
         let until_now = answered.map(|at| (Utc::now() - at).to_std().unwrap_or_default());
         until_now.unwrap_or_default().min(call.max_duration)
     });
+    let moment = |text: Option<&str>| {
+        let at = DateTime::parse_from_rfc2822(text?).ok()?;
+        Some(at.to_utc())
+    };
     let answered_at = twilio_says
         .filter(|_| !talked.is_zero())
-        .and_then(|call| DateTime::parse_from_rfc2822(call.start_time.as_deref()?).ok())
-        .map(|at| at.to_utc());
+        .and_then(|call| moment(call.start_time.as_deref()));
+    let ended_at = twilio_says
+        .and_then(|call| moment(call.end_time.as_deref()))
+        .or_else(|| Some(call.snapshot.answered_at.or(answered_at)? + talked));
     Closing {
         status,
         error: if was_dialled { DIED } else { DIED_DIALLING }.to_owned(),
         answered_at,
+        ended_at,
         duration: talked,
         // What nobody knows may have been all of it.
         used: if twilio_says.is_some() {

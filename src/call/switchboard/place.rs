@@ -345,7 +345,9 @@ impl Switchboard {
         id: Uuid,
         started: Instant,
     ) -> Result<Option<Placed>, PlaceError> {
-        if let Some(session) = self.registry.get(id) {
+        let here = self.registry.get(id);
+        // One that was never dialled is about to be forgotten, with its key.
+        if let Some(session) = here.filter(|here| here.dial() != Dial::Never) {
             return Ok(Some(Placed::Here(session)));
         }
         loop {
@@ -360,6 +362,7 @@ impl Switchboard {
                     return Ok(Some(Placed::Elsewhere(Box::new(call))));
                 }
                 // The process that places it answers in a moment; one that has died is found out.
+                Some(_) if self.stop.is_cancelled() => return Err(PlaceError::Stopping),
                 Some(_) if started.elapsed() < SAME_KEY => tokio::time::sleep(LOOK_AGAIN).await,
                 Some(_) => return Err(PlaceError::SameKeyBusy),
             }
@@ -493,13 +496,26 @@ impl Switchboard {
                 time_limit_s: u32::try_from(time_limit).unwrap_or(u32::MAX),
             })
             .await;
+        let created = created.and_then(|created| {
+            let known = call.learn_sid(&created.sid);
+            let why = "it names no call, or another one";
+            known.then_some(()).ok_or(TwilioError::Unreadable {
+                http_status: 201,
+                why,
+            })
+        });
         match created {
-            Ok(created) => {
-                call.learn_sid(&created.sid);
+            Ok(()) => {
                 session.dialled(Dial::Placed);
                 // Whoever finds the call after a crash can end it by its SID alone.
                 self.changes.flush(SID_WRITTEN).await;
                 tracing::info!(call = %call.id, to = %call.brief.to.masked(), "call placed");
+                Ok(())
+            }
+            // The answer was lost, but Twilio has already asked about the call.
+            Err(error) if error.may_have_reached() && call.twilio_sid().is_some() => {
+                session.dialled(Dial::Placed);
+                tracing::warn!(call = %call.id, %error, "call placed, says Twilio's webhook");
                 Ok(())
             }
             Err(error) if error.may_have_reached() => {

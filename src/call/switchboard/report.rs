@@ -133,7 +133,7 @@ impl Switchboard {
 
     /// Twilio asks or tells about a call that is not known here: it may be one of a process that
     /// has died, and if so, it is hung up.
-    pub async fn stray(&self, call_id: &str, sid: &str) -> Stray {
+    pub async fn stray(self: &Arc<Self>, call_id: &str, sid: &str) -> Stray {
         let Ok(id) = Uuid::try_parse(call_id) else {
             return Stray::Unknown;
         };

@@ -28,7 +28,7 @@ const GROWTH: f64 = 1.1;
 const GROWTH_IN_SHORT: f64 = 1.2;
 
 /// Warnings that have an injected cause: how they begin, and the mishaps that lead to them.
-const EXPLAINED: [(&str, &[&str]); 4] = [
+const EXPLAINED: [(&str, &[&str]); 7] = [
     (
         "could not hang up; Twilio's own time limit still holds",
         &[
@@ -56,6 +56,12 @@ const EXPLAINED: [(&str, &[&str]); 4] = [
             "rest_throttled",
         ],
     ),
+    (
+        "call placed, says Twilio's webhook",
+        &["rest_answer_lost", "rest_error_after"],
+    ),
+    ("the voice model is lost", &["model_lost"]),
+    ("no other session of the model", &["model_lost"]),
     (
         "could not ask about a call",
         &[

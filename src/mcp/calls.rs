@@ -198,7 +198,6 @@ impl Server {
             max_duration: args.max_duration_seconds.map(Duration::from_secs),
             idempotency_key: args.idempotency_key,
         };
-        let may_be_repeated = order.idempotency_key.is_some();
         let mut ask_first = None;
         let confirmed = async {
             match confirm::ask(self, &order, round, &context).await {
@@ -216,8 +215,9 @@ impl Server {
             return Ok(question.into());
         }
         let placed = placed.map_err(ToolError::new)?;
+        let is_new = matches!(placed, switchboard::Placed::Now(_));
         let (snapshot, max_duration) = match placed {
-            switchboard::Placed::Here(session) => (
+            switchboard::Placed::Now(session) | switchboard::Placed::Before(session) => (
                 session.call.snapshot(Lines::None, Utc::now()),
                 session.call.brief.max_duration,
             ),
@@ -233,14 +233,14 @@ impl Server {
         };
         // What happened since the call was placed, the agent learns by following it from there. A
         // repeated request shows the first call as it stands by now.
-        let placed = Json(if may_be_repeated {
-            placed(snapshot.status, snapshot.revision, snapshot.hint)
-        } else {
+        let placed = Json(if is_new {
             placed(
                 Status::Initiated,
                 FIRST_REVISION,
                 hint(Status::Initiated, FIRST_REVISION),
             )
+        } else {
+            placed(snapshot.status, snapshot.revision, snapshot.hint)
         });
         placed.into_call_tool_result().map_err(ToolError::new)
     }

@@ -1,7 +1,7 @@
 //! What outlives the process: calls, messages, limits and idempotency keys, in `SQLite`.
 //!
 //! - [`open`]: which files are ours, and which are left alone.
-//! - [`calls`], [`messages`]: history.
+//! - [`calls`], [`messages`]: history; [`erase`]: the end of it.
 //! - [`limits`]: what each day's limits have left, and what live calls hold of them.
 //! - [`keys`]: idempotency keys.
 //! - [`processes`]: who else uses the file, and who died over it.
@@ -10,6 +10,7 @@
 //! rules, not two. The schema is described in `docs/store.md`.
 
 pub mod calls;
+pub mod erase;
 pub mod keys;
 pub mod limits;
 pub mod messages;

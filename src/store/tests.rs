@@ -3,7 +3,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
-use super::calls::{Closing, Erased, Filter, LineState, Saved};
+use super::calls::{Closing, Filter, LineState, Saved};
+use super::erase::Erased;
 use super::keys::{Key, KeyReused};
 use super::limits::{NewCall, Refused, Reserved};
 use super::messages::{Counted, NewMessage, SentBefore};

@@ -161,7 +161,10 @@ impl Scene {
     /// Looks for complaints, and stops the product, so that nothing is under way any more.
     async fn assert_no_complaints(&self) {
         assert_eq!(self.sandbox.complaints(), Vec::<String>::new());
-        for session in self.sandbox.model_sessions() {
+        for mut session in self.sandbox.model_sessions() {
+            // A response that ends in the moment in which it is cancelled; no harm is done.
+            let crossed = |error: &serde_json::Value| error["code"] == "response_cancel_not_active";
+            session.errors.retain(|error| !crossed(error));
             assert_eq!(session.errors, Vec::<serde_json::Value>::new());
         }
         self.app.shut_down(support::PATIENCE).await;

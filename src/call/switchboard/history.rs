@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::Switchboard;
 use crate::call::record::Lines;
 use crate::store::StoreError;
-use crate::store::calls::{Erased, Filter, Listed, StoredCall};
+use crate::store::calls::{Filter, Listed, StoredCall};
+use crate::store::erase::Erased;
 use crate::twilio::rest::TwilioError;
 
 /// How often to look at a call of another process that somebody waits for.

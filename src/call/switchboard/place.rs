@@ -64,8 +64,10 @@ const FORGETTING: Duration = Duration::from_secs(1);
 /// A call that was placed.
 #[derive(Debug, Clone)]
 pub enum Placed {
-    /// By this process.
-    Here(Arc<Session>),
+    /// Just now.
+    Now(Arc<Session>),
+    /// With the same key, by this process.
+    Before(Arc<Session>),
     /// With the same key, by an earlier process or another one.
     Elsewhere(Box<StoredCall>),
 }
@@ -74,7 +76,7 @@ impl Placed {
     /// The session, if it is of this process.
     pub fn here(self) -> Option<Arc<Session>> {
         match self {
-            Self::Here(session) => Some(session),
+            Self::Now(session) | Self::Before(session) => Some(session),
             Self::Elsewhere(_) => None,
         }
     }
@@ -244,9 +246,9 @@ impl Switchboard {
         let dialling = self.tasks.spawn(async move {
             let result = board.dial_once(&order).await;
             let dialled = match &result {
-                Ok(Placed::Here(session)) => Some(session.call.id),
+                Ok(Placed::Now(session)) => Some(session.call.id),
                 Err(PlaceError::Unknown { call_id, .. }) => Some(*call_id),
-                Ok(Placed::Elsewhere(_)) | Err(_) => None,
+                Ok(Placed::Before(_) | Placed::Elsewhere(_)) | Err(_) => None,
             };
             if let (Some(ticket), Some(id)) = (ticket, dialled) {
                 ticket.done(id);
@@ -328,7 +330,7 @@ impl Switchboard {
                             self.tariff(&order.to),
                             self.rules.limits.daily_cost.is_some(),
                         );
-                    return self.dial(line, order, call).await.map(Placed::Here);
+                    return self.dial(line, order, call).await.map(Placed::Now);
                 }
                 Reserved::Before(id) => {
                     if let Some(placed) = self.placed_before(id, started).await? {
@@ -348,7 +350,7 @@ impl Switchboard {
         let here = self.registry.get(id);
         // One that was never dialled is about to be forgotten, with its key.
         if let Some(session) = here.filter(|here| here.dial() != Dial::Never) {
-            return Ok(Some(Placed::Here(session)));
+            return Ok(Some(Placed::Before(session)));
         }
         loop {
             let found = self.store.call(id).await.map_err(Refused::from)?;

@@ -1,6 +1,6 @@
 //! The program under test: started as a host does, spoken to over its pipes, its log kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +32,7 @@ pub struct Settings {
 pub struct Product {
     child: AsyncMutex<Child>,
     process_id: u32,
+    metrics_port: u16,
     stdin: AsyncMutex<Option<ChildStdin>>,
     waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>,
     log: Arc<Mutex<Vec<String>>>,
@@ -41,15 +42,18 @@ pub struct Product {
     placed: Mutex<Vec<Duration>>,
 }
 
+fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
 /// What a tool said.
 pub type ToolAnswer = Result<Value, String>;
 
 impl Product {
     /// Starts it and shakes hands.
     pub async fn start(settings: &Settings, sandbox: &Sandbox) -> Result<Self, Failure> {
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?
-            .local_addr()?
-            .port();
+        let (port, metrics_port) = (free_port()?, free_port()?);
         let calls = settings.calls.to_string();
         let environment = [
             ("TWILIO_ACCOUNT_SID", sandbox.account_sid()),
@@ -74,6 +78,10 @@ impl Product {
             .env_clear()
             .envs(environment)
             .env("OPENAGENT_PHONE_DB", &settings.database)
+            .env(
+                "OPENAGENT_PHONE_METRICS",
+                format!("127.0.0.1:{metrics_port}"),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,6 +92,7 @@ impl Product {
         tokio::spawn(read_answers(child.stdout.take(), Arc::clone(&waiting)));
         tokio::spawn(read_log(child.stderr.take(), Arc::clone(&log)));
         let product = Self {
+            metrics_port,
             process_id: child.id().ok_or("the program ended at once")?,
             stdin: AsyncMutex::new(child.stdin.take()),
             child: AsyncMutex::new(child),
@@ -106,6 +115,21 @@ impl Product {
             return Err(format!("calls are not possible: {status}").into());
         }
         Ok(product)
+    }
+
+    /// What Prometheus would be told now: each sample by its name, labels included.
+    pub async fn scrape(&self) -> Result<BTreeMap<String, f64>, Failure> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+        if !text.ends_with("# EOF\n") {
+            return Err("the metrics do not end as they should".into());
+        }
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = |line: &str| -> Result<(String, f64), Failure> {
+            let (name, value) = line.rsplit_once(' ').ok_or("a sample without a value")?;
+            Ok((name.to_owned(), value.parse()?))
+        };
+        samples.map(sample).collect()
     }
 
     pub fn process_id(&self) -> u32 {

@@ -144,7 +144,8 @@ pub async fn reach(
     });
 
     let (snapshots, unknown) = snapshots(&product, &seen.calls).await;
-    calls(&mut verdict, &snapshots, &unknown);
+    let scraped = product.scrape().await?;
+    calls(&mut verdict, &snapshots, &unknown, &scraped);
     latencies(&mut verdict, &product, &snapshots);
     hosts(&mut verdict, task, seen);
     carrier(&mut verdict, sandbox, &snapshots, seen).await;
@@ -184,7 +185,31 @@ async fn snapshots(product: &Product, calls: &HashSet<String>) -> (Vec<Value>, V
     (found, unknown)
 }
 
-fn calls(verdict: &mut Verdict, snapshots: &[Value], unknown: &[String]) {
+/// The counters of the metrics agree with the calls as they are shown.
+fn metrics(
+    verdict: &mut Verdict,
+    scraped: &BTreeMap<String, f64>,
+    by_status: &BTreeMap<&str, u64>,
+) {
+    let counted = scraped.iter().filter_map(|(name, count)| {
+        let status = name.strip_prefix("openagent_messaging_calls_total{status=\"")?;
+        Some((status.strip_suffix("\"}")?, count.round()))
+    });
+    let counted: BTreeMap<&str, u64> = counted
+        .filter(|(_, count)| *count > 0.0)
+        .filter_map(|(status, count)| Some((status, format!("{count}").parse().ok()?)))
+        .collect();
+    verdict.demand(counted == *by_status, || {
+        format!("the metrics count other calls: {counted:?}")
+    });
+}
+
+fn calls(
+    verdict: &mut Verdict,
+    snapshots: &[Value],
+    unknown: &[String],
+    scraped: &BTreeMap<String, f64>,
+) {
     let mut by_status: BTreeMap<&str, u64> = BTreeMap::new();
     for call in snapshots {
         *by_status
@@ -197,6 +222,7 @@ fn calls(verdict: &mut Verdict, snapshots: &[Value], unknown: &[String]) {
         verdict.demand(complete, || format!("not at its end: {call}"));
     }
     verdict.say(format!("calls   {}: {by_status:?}", snapshots.len()));
+    metrics(verdict, scraped, &by_status);
     for call in unknown {
         verdict
             .wrong

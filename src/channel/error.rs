@@ -275,10 +275,14 @@ impl fmt::Display for PartlySentence<'_> {
         };
         write!(
             f,
-            "{done} (of {total}; message ids: {}): do not send that again. Part {} failed: {why} Send \
-             the rest only; it begins with {:?}.",
+            "{done} (of {total}; message ids: {}): do not send that again. Part {} failed: {why} {} {:?}.",
             ids.join(", "),
             sent.len() + 1,
+            if why.may_have_been_delivered() {
+                "Have the user look whether it arrived, and send only what is missing; that part begins with"
+            } else {
+                "Send the rest only; it begins with"
+            },
             tidy(&shown)
         )
     }
@@ -366,5 +370,21 @@ mod tests {
         assert_eq!(details["message_ids"], json!([17, "18"]));
         assert_eq!(details["retry_after_seconds"], json!(34.2));
         assert_eq!(details["may_have_been_delivered"], json!(false));
+    }
+
+    #[test]
+    fn a_part_that_may_have_arrived_is_not_to_be_sent_again() {
+        let error = ChannelError::Partly {
+            sent: vec![json!(17)],
+            total: 3,
+            rest: "Second part".into(),
+            why: Box::new(ChannelError::NoAnswer {
+                provider: Provider::Telegram,
+                why: "no answer in time".into(),
+            }),
+        };
+        let text = error.to_string();
+        assert!(text.contains("send only what is missing"), "{text}");
+        assert!(!text.contains("Send the rest"), "{text}");
     }
 }

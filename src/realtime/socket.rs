@@ -52,7 +52,10 @@ impl ConnectError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(_) | Self::KeyUnusable => false,
-            Self::NoWebSocket(status) => status.is_server_error(),
+            // Too many requests, or too slow a one, may be right in a moment.
+            Self::NoWebSocket(status) => {
+                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+            }
             Self::Unreachable(_) => true,
         }
     }

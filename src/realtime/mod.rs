@@ -5,7 +5,8 @@
 //! - [`setup`]: what is set once per call: model, voice, instructions, turn detection.
 //! - [`prompt`]: the instructions for one call, made from the agent's brief.
 //! - [`debrief`]: what the model is asked after a call that it did not end itself.
-//! - [`socket`]: the connection. The only module here that does I/O.
+//! - [`socket`]: the connection; [`reopen`]: another one, configured, when it is lost. The two modules
+//!   here that do I/O.
 
 pub mod debrief;
 pub mod event;

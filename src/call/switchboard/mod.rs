@@ -226,10 +226,9 @@ impl Switchboard {
             session.call.close_model();
         };
         // In this order: the call is final before the model is asked.
-        self.conclude(&session, &end).await;
-        let undecided = session.dial() == Dial::Pending;
+        let counted = self.conclude(&session, &end).await;
         tokio::join!(self.clear_line(&session), model);
-        if undecided && session.dial() != Dial::Never {
+        if !counted && session.dial() != Dial::Never {
             self.metrics.call_ended(session.call.status());
         }
         if session.dial() == Dial::Unknown {
@@ -270,8 +269,9 @@ impl Switchboard {
         Ok(Arc::clone(line.tls.get_or_init(|| made)))
     }
 
-    /// Makes an end final, and gives back what the call did not use.
-    async fn conclude(&self, session: &Session, end: &End) {
+    /// Makes an end final, and gives back what the call did not use. Returns whether it was counted as
+    /// a call: one that is being dialled at this moment is not yet.
+    async fn conclude(&self, session: &Session, end: &End) -> bool {
         let (call, now) = (&session.call, Utc::now());
         if matches!(session.dial(), Dial::Placed | Dial::Never) {
             session.settle(call.duration(now));
@@ -287,6 +287,7 @@ impl Switchboard {
         }
         call.finish(end, now);
         tracing::info!(call = %call.id, status = ?call.status(), seconds = call.duration(now).as_secs(), "call ended");
+        dialled
     }
 
     /// Sees to it that the line of a call that has ended is hung up.

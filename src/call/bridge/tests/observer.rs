@@ -103,6 +103,8 @@ pub(super) struct Observer {
     /// What the response under way says in words, and whether it has just ended as a good greeting.
     said: String,
     well_said: bool,
+    /// Responses that have said it at some time.
+    disclosures: BTreeSet<String>,
 
     /// What was fed: an item's audio (and how much of it was passed on), or the end of something.
     passing: Option<(u8, String, u64)>,
@@ -238,8 +240,11 @@ impl Observer {
                 (**text).clone_into(&mut self.said);
             }
             ModelEvent::Words { text, .. } => {
-                if self.active.is_some() {
+                if let Some(active) = &self.active {
                     self.said.push_str(text);
+                    if text.contains(GREETING) {
+                        self.disclosures.insert(active.clone());
+                    }
                 }
                 for word in text.split_whitespace() {
                     let aside = self.active.as_ref();
@@ -417,6 +422,10 @@ impl Observer {
             ensure!(
                 first.is_none() && self.passing.is_none(),
                 "audio before the disclosure: i{item}"
+            );
+            ensure!(
+                self.disclosures.contains(&seen.response),
+                "a greeting that does not disclose: i{item}"
             );
             for seen in self.items.values_mut() {
                 (seen.sent, seen.confirmed) = (0, 0);

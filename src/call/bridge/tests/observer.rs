@@ -10,6 +10,9 @@ use super::*;
 /// Samples that one mark may stand for.
 const MARK_EVERY: u64 = 1_600;
 
+/// Samples beyond which a greeting is not the sentence that was asked for: 30 s.
+const LONGEST_GREETING: u64 = 240_000;
+
 /// What may be said beyond the maximum duration.
 const LAST_SENTENCE: Duration = Duration::from_secs(5);
 
@@ -202,10 +205,14 @@ impl Observer {
             ModelEvent::ResponseEnded { response, ending }
                 if self.active.as_deref() == Some(response) =>
             {
-                let mut items = self.items.values();
+                let items = self.items.values();
+                let received: u64 = items
+                    .filter(|seen| seen.response == *response)
+                    .map(|seen| seen.received)
+                    .sum();
                 self.well_said = self.said.contains(GREETING)
                     && *ending == ResponseEnding::Completed
-                    && items.any(|seen| seen.response == *response && seen.received > 0);
+                    && (1..=LONGEST_GREETING).contains(&received);
                 self.active = None;
                 self.response_done = true;
                 for seen in self.items.values_mut() {

@@ -131,9 +131,9 @@ impl Bytes<'_> {
 
     fn mark(&mut self) -> Mark {
         let wide = self.byte() == u8::MAX;
-        let mut number = || match wide {
-            true => u32::MAX - u32::from(self.byte()),
-            false => u32::from(self.byte()),
+        let mut number = || {
+            let small = u32::from(self.byte());
+            if wide { u32::MAX - small } else { small }
         };
         Mark {
             generation: number(),
@@ -410,6 +410,10 @@ fn answered_by(bytes: &mut Bytes<'_>) -> AnsweredBy {
 }
 
 /// A bridge, its clock, and what has been seen of it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one call"
+)]
 struct Line {
     bridge: Bridge,
     now: Duration,

@@ -47,7 +47,7 @@ impl Bridge {
             sound.hear(&audio);
         }
         self.carrier.next_frame =
-            Some(at + Duration::from_millis(audio.samples() / SAMPLES_PER_MS));
+            Some(at.saturating_add(Duration::from_millis(audio.samples() / SAMPLES_PER_MS)));
         if gap >= SHORTEST_GAP {
             let filled = gap.min(LONGEST_GAP);
             let samples = u64::try_from(filled.as_millis()).unwrap_or(0) * SAMPLES_PER_MS;

@@ -131,7 +131,7 @@ impl Bridge {
         let elapsed = self
             .now
             .saturating_sub(self.carrier.answered.unwrap_or(self.now));
-        let sooner = elapsed + left;
+        let sooner = elapsed.saturating_add(left);
         if sooner >= self.settings.max_duration {
             return;
         }

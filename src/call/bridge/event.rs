@@ -20,6 +20,24 @@ pub enum Input<'a> {
     Tick,
 }
 
+impl From<CarrierEvent> for Input<'_> {
+    fn from(event: CarrierEvent) -> Self {
+        Input::Carrier(event)
+    }
+}
+
+impl<'a> From<ModelEvent<'a>> for Input<'a> {
+    fn from(event: ModelEvent<'a>) -> Self {
+        Input::Model(event)
+    }
+}
+
+impl From<Command> for Input<'_> {
+    fn from(command: Command) -> Self {
+        Input::Command(command)
+    }
+}
+
 /// What a carrier's media stream reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CarrierEvent {

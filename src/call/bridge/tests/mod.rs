@@ -12,12 +12,15 @@ mod opening;
 mod property;
 mod questions;
 mod sessions;
+mod shorthand;
 mod silence;
+mod story;
 mod turns;
 mod world;
 
 use std::time::Duration;
 
+use self::shorthand::{END_CALL, GREETING, ended, ms, tool, words};
 use super::event::{
     AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, ToCarrier,
     Turns,
@@ -25,8 +28,6 @@ use super::event::{
 use super::*;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;
-
-const GREETING: &str = "Hello, this is an AI assistant, calling on behalf of Ada.";
 
 /// A bridge with a clock that is read off the table.
 struct Stage {
@@ -148,28 +149,6 @@ impl Stage {
     }
 }
 
-impl From<CarrierEvent> for Input<'_> {
-    fn from(event: CarrierEvent) -> Self {
-        Input::Carrier(event)
-    }
-}
-
-impl<'a> From<ModelEvent<'a>> for Input<'a> {
-    fn from(event: ModelEvent<'a>) -> Self {
-        Input::Model(event)
-    }
-}
-
-impl From<Command> for Input<'_> {
-    fn from(command: Command) -> Self {
-        Input::Command(command)
-    }
-}
-
-fn ms(time: u64) -> Duration {
-    Duration::from_millis(time)
-}
-
 fn sound(samples: usize) -> Audio {
     Audio::from_samples(&vec![7; samples])
 }
@@ -181,31 +160,6 @@ fn audio<'a>(response: &'a str, item: &'a str, samples: usize) -> ModelEvent<'a>
         audio: sound(samples),
     }
 }
-
-fn words<'a>(item: &'a str, text: &'a str) -> ModelEvent<'a> {
-    ModelEvent::Words {
-        item,
-        text: text.into(),
-    }
-}
-
-fn ended(response: &str) -> ModelEvent<'_> {
-    ModelEvent::ResponseEnded {
-        response,
-        ending: ResponseEnding::Completed,
-    }
-}
-
-fn tool<'a>(response: &'a str, name: &'a str, arguments: &'a str) -> ModelEvent<'a> {
-    ModelEvent::ToolCall {
-        response,
-        call: "call_1",
-        name,
-        arguments: arguments.into(),
-    }
-}
-
-const END_CALL: &str = r#"{"summary":"Moved to Tuesday.","outcome":"success"}"#;
 
 fn is_audio(output: &Output) -> bool {
     matches!(output, Output::Carrier(ToCarrier::Audio(_)))

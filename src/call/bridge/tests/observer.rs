@@ -10,6 +10,9 @@ use super::*;
 /// Samples that one mark may stand for.
 const MARK_EVERY: u64 = 1_600;
 
+/// Samples beyond which a greeting is not the sentence that was asked for: 30 s.
+const LONGEST_GREETING: u64 = 240_000;
+
 /// What may be said beyond the maximum duration.
 const LAST_SENTENCE: Duration = Duration::from_secs(5);
 
@@ -103,6 +106,8 @@ pub(super) struct Observer {
     /// What the response under way says in words, and whether it has just ended as a good greeting.
     said: String,
     well_said: bool,
+    /// Responses that have said it at some time.
+    disclosures: BTreeSet<String>,
 
     /// What was fed: an item's audio (and how much of it was passed on), or the end of something.
     passing: Option<(u8, String, u64)>,
@@ -200,10 +205,14 @@ impl Observer {
             ModelEvent::ResponseEnded { response, ending }
                 if self.active.as_deref() == Some(response) =>
             {
-                let mut items = self.items.values();
+                let items = self.items.values();
+                let received: u64 = items
+                    .filter(|seen| seen.response == *response)
+                    .map(|seen| seen.received)
+                    .sum();
                 self.well_said = self.said.contains(GREETING)
                     && *ending == ResponseEnding::Completed
-                    && items.any(|seen| seen.response == *response && seen.received > 0);
+                    && (1..=LONGEST_GREETING).contains(&received);
                 self.active = None;
                 self.response_done = true;
                 for seen in self.items.values_mut() {
@@ -238,8 +247,11 @@ impl Observer {
                 (**text).clone_into(&mut self.said);
             }
             ModelEvent::Words { text, .. } => {
-                if self.active.is_some() {
+                if let Some(active) = &self.active {
                     self.said.push_str(text);
+                    if text.contains(GREETING) {
+                        self.disclosures.insert(active.clone());
+                    }
                 }
                 for word in text.split_whitespace() {
                     let aside = self.active.as_ref();
@@ -417,6 +429,10 @@ impl Observer {
             ensure!(
                 first.is_none() && self.passing.is_none(),
                 "audio before the disclosure: i{item}"
+            );
+            ensure!(
+                self.disclosures.contains(&seen.response),
+                "a greeting that does not disclose: i{item}"
             );
             for seen in self.items.values_mut() {
                 (seen.sent, seen.confirmed) = (0, 0);

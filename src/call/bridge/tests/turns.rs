@@ -244,3 +244,16 @@ fn an_item_without_sound_was_not_said() {
     assert_eq!(lines(&out), []);
     assert_eq!(lines(&stage.run_until(3_100)), []);
 }
+
+#[test]
+fn no_time_is_too_far_away() {
+    let mut stage = Stage::open();
+    let far = CarrierEvent::Audio {
+        at: Duration::MAX,
+        audio: sound(160),
+    };
+    let passed_on = stage.at(3_000, far.clone());
+    assert_eq!(passed_on, [Output::Model(ToModel::Audio(sound(160)))]);
+    assert_eq!(stage.at(3_020, far), passed_on);
+    assert_eq!(stage.at(3_040, Command::EndWithin(Duration::MAX)), []);
+}

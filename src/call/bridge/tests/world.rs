@@ -1,5 +1,7 @@
 //! A model, a carrier and a callee that react to a bridge as the real ones do, and at times do not.
 
+// With its path, because the fuzz target includes this file from elsewhere.
+#[path = "world/model.rs"]
 mod model;
 
 use std::collections::HashMap;

@@ -5,7 +5,7 @@
 //! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
 //! - [`steer`]: taking part in a live call; [`confirm`]: asking the user before one is placed.
 //! - [`resources`]: calls as resources, with notifications.
-//! - `listing`: what of all this a host lists; [`reference`]: the same in full, for people.
+//! - `listing`: what of all this a host lists; [`mod@reference`]: the same in full, for people.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;

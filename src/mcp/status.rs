@@ -42,7 +42,7 @@ struct Channel {
     how_to_enable: Option<String>,
 }
 
-// SMS and phone calls.
+/// SMS and phone calls.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(inline)]
 struct Phone {
@@ -53,7 +53,7 @@ struct Phone {
     details: Option<PhoneDetails>,
 }
 
-// The state of an enabled phone channel.
+// The state of an enabled phone channel. No description either.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[schemars(extend("required" = []))]
 struct PhoneDetails {

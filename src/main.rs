@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use openagent_messaging::app::App;
 use openagent_messaging::config::{Config, Values, command};
 use openagent_messaging::log::Log;
+use openagent_messaging::mcp::reference;
 use openagent_messaging::sandbox::Options;
 use openagent_messaging::{demo, doctor, mcp, shutdown};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     subscribe(&log, values.get("RUST_LOG").unwrap_or("info"));
-    let code = start(&matches, &values, &log);
+    let code = match matches.subcommand() {
+        Some(("tools", asked)) => print_tools(asked, &log),
+        _ => start(&matches, &values, &log),
+    };
     log.finish();
     code
 }
@@ -92,6 +96,21 @@ async fn run(
     };
     match done {
         Ok(well) => ExitCode::from(u8::from(!well)),
+        Err(error) => fail(log, 1, &error),
+    }
+}
+
+fn print_tools(asked: &ArgMatches, log: &Log) -> ExitCode {
+    let text = if asked.get_flag("markdown") {
+        Ok(reference::markdown())
+    } else {
+        reference::json()
+    };
+    let printed = text
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::io::stdout().write_all(text.as_bytes()));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(log, 1, &error),
     }
 }

@@ -13,6 +13,7 @@ use crate::cost::Bill;
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum Status {
     /// Dialling.
     Initiated,
@@ -48,6 +49,7 @@ impl Status {
 /// How a call went, seen from its mission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum Outcome {
     /// The mission was accomplished.
     Success,
@@ -64,6 +66,7 @@ pub enum Outcome {
 /// Who said a line of the transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum Role {
     /// The AI on the line.
     Agent,
@@ -76,6 +79,7 @@ pub enum Role {
 /// Calls are placed, not received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 pub enum Direction {
     /// We called.
     Outbound,
@@ -83,13 +87,16 @@ pub enum Direction {
 
 /// One turn of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Line {
     /// When it began to be said.
     #[serde(serialize_with = "millis")]
     pub t: DateTime<Utc>,
-    /// Who said it.
+    /// agent, caller or system.
+    #[schemars(extend("x-listed" = true))]
     pub role: Role,
-    /// What was said and heard.
+    /// Ends in — if cut off.
+    #[schemars(extend("x-listed" = true))]
     pub text: String,
 }
 
@@ -100,10 +107,13 @@ pub(crate) fn millis<S: serde::Serializer>(t: &DateTime<Utc>, to: S) -> Result<S
 
 /// A question of the agent on the line that only the host can answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct PendingQuestion {
-    /// What `phone_call_answer` must name.
+    /// Pass it as `question_id`.
+    #[schemars(extend("x-listed" = true))]
     pub id: String,
     /// The question.
+    #[schemars(extend("x-listed" = true))]
     pub text: String,
     /// When it was asked.
     #[serde(serialize_with = "millis")]
@@ -112,6 +122,7 @@ pub struct PendingQuestion {
 
 /// What a call cost, in US dollars.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Cost {
     /// The voice model.
     pub model_usd: f64,
@@ -136,6 +147,7 @@ impl From<Bill> for Cost {
 
 /// How fast the agent spoke, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Latency {
     /// From the answer to the first sound; includes the wait for the callee's "hello".
     pub first_word_ms: u64,
@@ -185,15 +197,20 @@ pub struct Snapshot {
     pub mission: String,
     /// BCP 47 tag.
     pub language: String,
-    /// Where the call stands; `initiated`, `ringing` and `in_progress` are live, the others final.
+    /// Final unless initiated, ringing or `in_progress`.
+    #[schemars(extend("x-listed" = true))]
     pub status: Status,
-    /// One line a turn, in the order of the conversation. A line that ends with — was cut off.
+    /// One line a turn.
+    #[schemars(extend("x-listed" = true))]
     pub transcript: Vec<Line>,
-    /// What the agent on the line noted.
+    /// Facts learned.
+    #[schemars(extend("x-listed" = true))]
     pub notes: Vec<String>,
-    /// What happened, once the call is over.
+    /// What happened.
+    #[schemars(extend("x-listed" = true))]
     pub summary: Option<String>,
-    /// How it went, once the call is over.
+    /// success, partial, failure, `no_answer` or voicemail.
+    #[schemars(extend("x-listed" = true))]
     pub outcome: Option<Outcome>,
     /// What broke.
     pub error: Option<String>,
@@ -206,7 +223,8 @@ pub struct Snapshot {
     /// When it ended.
     #[serde(serialize_with = "millis_or_null")]
     pub ended_at: Option<DateTime<Utc>>,
-    /// A question that waits for `phone_call_answer`.
+    /// Answer it at once by `phone_call_answer`.
+    #[schemars(extend("x-listed" = true))]
     pub pending_question: Option<PendingQuestion>,
     /// What it cost so far; null if a price is not known.
     pub cost: Option<Cost>,
@@ -217,9 +235,11 @@ pub struct Snapshot {
     pub disclosed_at: Option<DateTime<Utc>>,
     /// Seconds from the answer to the end, or to now.
     pub duration_s: f64,
-    /// Raised by every visible change; pass it as `since`.
+    /// Pass it as since.
+    #[schemars(extend("x-listed" = true))]
     pub revision: u64,
     /// What to do next.
+    #[schemars(extend("x-listed" = true))]
     pub hint: String,
 }
 

@@ -253,7 +253,7 @@ static FLAGS: LazyLock<Vec<(&'static Setting, String)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The command line: `serve` (also without a word), `demo`, `doctor`, `--sandbox`, and a
+/// The command line: `serve` (also without a word), `demo`, `doctor`, `tools`, `--sandbox`, and a
 /// flag for every setting that is not secret. Flags may stand before or after the word.
 pub fn command() -> Command {
     Command::new("openagent-messaging")
@@ -274,6 +274,16 @@ pub fn command() -> Command {
         .subcommand(
             Command::new("doctor")
                 .about("Checks the configuration and the reachability of everything it names"),
+        )
+        .subcommand(
+            Command::new("tools")
+                .about("Prints every tool, whatever is configured, as JSON as in MCP's tools/list")
+                .arg(
+                    Arg::new("markdown")
+                        .long("markdown")
+                        .action(ArgAction::SetTrue)
+                        .help("Print a page for people instead: docs/tools.md"),
+                ),
         )
         .arg(
             Arg::new("sandbox")

@@ -46,39 +46,38 @@ const HANG_UP: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PlaceArguments {
-    /// Whom to call, in E.164 form, such as +390612345678.
-    #[schemars(regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
+    /// E.164, like +390612345678.
     to: String,
-    /// What to achieve, with every fact the agent on the line may need: who is called, names, dates, alternatives, limits. What
-    /// is missing, it has to ask you while the other person waits. 1 to 4000 characters.
-    #[schemars(length(min = 1, max = 4000))]
+    /// Goal and every fact needed (names, dates, alternatives, limits): the agent knows nothing else.
+    /// 1-4000 characters, like: Move Maria Rossi's appointment to Tuesday morning.
     mission: String,
-    /// On whose behalf, as it is said in the first sentence, such as "Maria Rossi" or "the Rossi dental practice".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 1000))]
-    caller_identity: Option<String>,
-    /// The language of the call, a BCP 47 tag such as it-IT. Default: en-US.
+    /// On whose behalf, like Maria Rossi; up to 1000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
+    caller_identity: Option<String>,
+    /// BCP 47, like it-IT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("default" = "en-US"))]
     language: Option<String>,
-    /// When the mission counts as achieved, such as "a new date is confirmed".
+    /// Up to 1000 characters, like: a new date is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 1000))]
+    #[schemars(with = "String")]
     success_criteria: Option<String>,
-    /// The call ends after this many seconds at the latest; never longer than the configured maximum.
+    /// Like 300; at most the configured maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = 1))]
+    #[schemars(with = "u64")]
     max_duration_seconds: Option<u64>,
-    /// A key of your own for this request, such as a UUID: the same key never dials twice (24 h).
+    /// Like a UUID; the same never dials twice in 24 h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 200))]
+    #[schemars(with = "String")]
     idempotency_key: Option<String>,
 }
 
 /// A call that was placed.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Placed {
-    /// Names the call in the other tools.
+    /// Names the call.
+    #[schemars(extend("x-listed" = true))]
     call_id: String,
     /// Where it stands.
     status: Status,
@@ -86,32 +85,34 @@ struct Placed {
     twilio_sid: Option<String>,
     /// The cap on its duration, as granted.
     max_duration_seconds: u64,
-    /// Pass it as `since`.
+    /// Pass it as since.
+    #[schemars(extend("x-listed" = true))]
     revision: u64,
     /// What to do next.
+    #[schemars(extend("x-listed" = true))]
     hint: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StatusArguments {
-    /// From `phone_call_place`.
+    /// UUID, like 5f0c….
     call_id: String,
-    /// Wait for a change instead of returning at once.
+    /// Wait for a change.
     #[serde(default)]
     wait: bool,
-    /// The revision you have seen: a wait ends as soon as there is a later one.
+    /// Revision seen, like 7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     since: Option<u64>,
-    /// How long to wait at most, 1 to 50 seconds. Default: 30.
+    /// 1-50 s, like 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64", range(min = 1, max = 50))]
+    #[schemars(with = "u64", extend("default" = 30))]
     timeout_seconds: Option<u64>,
-    /// What ends the wait: any change, what needs attention (a status, a question, an error, the end), or the end alone.
+    /// Ends the wait; attention: status, question, error or end.
     #[serde(default)]
     wake_on: WakeOn,
-    /// Which transcript lines to return: all, those added or changed after `since`, or none.
+    /// Lines; new: after since.
     #[serde(default)]
     transcript: Transcript,
 }
@@ -141,7 +142,7 @@ enum Transcript {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HangUpArguments {
-    /// From `phone_call_place`.
+    /// UUID, like 5f0c….
     call_id: String,
 }
 
@@ -150,14 +151,11 @@ impl Server {
     #[tool(
         name = "phone_call_place",
         title = "Place a phone call",
-        description = "Call a phone number and have an AI hold the conversation for the user, as briefed by `mission`. It says at \
-                       once that it is an AI and for whom it calls. Returns when the phone is being called; follow the call with \
-                       phone_call_status. Only for calls that the user has asked for, and only to numbers that the user's \
-                       configuration allows.",
+        description = "Have an AI hold a phone call for the user. It says at once that it is an AI and for whom it calls. Returns \
+                       while dialling; follow with phone_call_status. Only calls the user asked for, to allowed numbers.",
         annotations(
             read_only_hint = false,
             destructive_hint = true,
-            idempotent_hint = false,
             open_world_hint = true
         ),
         output_schema = schema_for_output::<Placed>()
@@ -248,9 +246,8 @@ impl Server {
     #[tool(
         name = "phone_call_status",
         title = "Follow a phone call",
-        description = "How a call stands: status, transcript, notes, and once it is over, outcome and summary. With wait: true and \
-                       since: <last revision> it returns as soon as something changes, or unchanged after timeout_seconds; \
-                       repeat it until the status is final.",
+        description = "How a call stands. With wait: true and since: the last revision, returns on the next change, or unchanged after \
+                       timeout_seconds; repeat until status is final.",
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn phone_call_status(
@@ -285,8 +282,7 @@ impl Server {
     #[tool(
         name = "phone_call_hangup",
         title = "Hang up a phone call",
-        description = "End a call now, at whatever stage it is. The agent on the line does not get to say goodbye. Returns the final \
-                       state; for a call that is over it changes nothing.",
+        description = "End a call now, at any stage, without a goodbye. Returns the final call like phone_call_status.",
         annotations(
             read_only_hint = false,
             destructive_hint = true,

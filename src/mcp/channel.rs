@@ -5,6 +5,7 @@ use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use schemars::{Schema, json_schema};
 use serde_json::{Value, json};
 
+use super::listing::LISTED;
 use crate::channel::ChannelError;
 use crate::error::ToolError;
 
@@ -33,15 +34,14 @@ impl IntoCallToolResult for Failed {
 }
 
 /// The schema of a result, of a provider whose ids are of this type: its object with the fields that
-/// matter most, all others
-/// admitted, and what is added when a text made several messages or none. No field is required,
-/// because hosts may check failures against it, too.
+/// matter most (the message's id first), all others admitted, and what is added when a text made
+/// several messages or none. No field is required, because hosts may check failures against it, too.
 pub(super) fn message_schema(id_type: &str, described: &[(&str, &str, &str)]) -> Schema {
     let mut properties = serde_json::Map::new();
-    for (name, kind, meaning) in described {
+    for (index, (name, kind, meaning)) in described.iter().enumerate() {
         properties.insert(
             (*name).into(),
-            json!({"type": kind, "description": meaning}),
+            json!({"type": kind, "description": meaning, LISTED: index == 0}),
         );
     }
     for (name, kind, meaning) in [

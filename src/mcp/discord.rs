@@ -18,34 +18,28 @@ use crate::error::ToolError;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendArguments {
-    /// The channel or thread, as text: a long number such as 1234567890123456789.
-    #[schemars(regex(pattern = "^[0-9]{1,20}$"))]
+    /// Channel or thread, like 1234567890123456789.
     channel_id: String,
-    /// The text, in Discord's Markdown. More than 2000 characters are sent as several messages.
-    /// Mentions are shown, but notify nobody.
-    #[schemars(length(min = 1))]
+    /// Markdown, like `**Done**`.
     text: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendFileArguments {
-    /// The channel or thread, as text: a long number such as 1234567890123456789.
-    #[schemars(regex(pattern = "^[0-9]{1,20}$"))]
+    /// Channel or thread, like 1234567890123456789.
     channel_id: String,
-    /// A file of the machine on which this server runs: its absolute path. At most 10 MB. Give either
-    /// path or url.
+    /// Local file, like /tmp/a.pdf; up to 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,
-    /// A file of the public web (https), at most 10 MB, which is fetched and passed on. Give either
-    /// path or url.
+    /// Like `https://example.com/a.pdf`; up to 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     url: Option<String>,
-    /// A text above it, at most 2000 characters.
+    /// Up to 2000 characters, like: The report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2000))]
+    #[schemars(with = "String")]
     text: Option<String>,
 }
 
@@ -76,12 +70,10 @@ impl Server {
     #[tool(
         name = "discord_send_message",
         title = "Send Discord message",
-        description = "Send a text from the user's Discord bot to a channel or thread. A long text becomes several messages; the \
-                       result then has parts and message_ids. Mentions such as @everyone notify nobody.",
+        description = "Send a text from the user's Discord bot; over 2000 characters as several (message_ids). Mentions notify nobody.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -99,12 +91,10 @@ impl Server {
     #[tool(
         name = "discord_send_file",
         title = "Send file by Discord",
-        description = "Send a file from the user's Discord bot to a channel or thread, either one of this machine (path) or one \
-                       of the public web (url), with an optional text.",
+        description = "Send a file (path or url) from the user's Discord bot.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]

@@ -21,19 +21,19 @@ const MOST_LISTED: u32 = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ListArguments {
-    /// How many calls to return at most, 1 to 100. Default: 20.
+    /// 1-100 calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32", range(min = 1, max = 100))]
+    #[schemars(with = "u32", extend("default" = 20))]
     limit: Option<u32>,
-    /// Only calls placed after this moment, RFC 3339 such as 2026-11-22T00:00:00Z.
+    /// RFC 3339, like 2026-11-22T17:30:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     after: Option<String>,
-    /// Only calls in this status.
+    /// Like completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Status")]
     status: Option<Status>,
-    /// Only calls to this number, in E.164 form such as +390612345678.
+    /// E.164, like +390612345678.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     to: Option<String>,
@@ -42,7 +42,8 @@ struct ListArguments {
 /// Calls, newest first.
 #[derive(Debug, Serialize, JsonSchema)]
 struct List {
-    /// The calls; `phone_call_status` shows one in full.
+    /// `phone_call_status` shows one in full.
+    #[schemars(extend("x-listed" = true))]
     calls: Vec<Listed>,
     /// What these calls cost together, in US dollars; those whose cost is not known are left out.
     /// Absent if none is known.
@@ -54,14 +55,15 @@ struct List {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DeleteArguments {
-    /// From `phone_call_place` or `phone_call_list`.
+    /// UUID, like 5f0c….
     call_id: String,
 }
 
 /// A call that was erased.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Deleted {
-    /// True: it is gone for good.
+    /// Gone for good.
+    #[schemars(extend("x-listed" = true))]
     deleted: bool,
 }
 
@@ -70,8 +72,7 @@ impl Server {
     #[tool(
         name = "phone_call_list",
         title = "List phone calls",
-        description = "The calls that were placed, newest first, with status, outcome and summary; also those of earlier runs if \
-                       the user keeps a history. Use it to find a call_id again, or to see whether somebody was already called.",
+        description = "Calls placed, newest first: to find a call_id or see who was called already.",
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn phone_call_list(
@@ -104,12 +105,10 @@ impl Server {
     #[tool(
         name = "phone_call_delete",
         title = "Delete a phone call",
-        description = "Erase a call that is over for good: numbers, transcript, notes and summary. Only when the user asks for it. The \
-                       time and money it used stay counted.",
+        description = "Erase a finished call for good, only when the user asks.",
         annotations(
             read_only_hint = false,
             destructive_hint = true,
-            idempotent_hint = false,
             open_world_hint = false
         )
     )]

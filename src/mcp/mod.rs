@@ -5,6 +5,7 @@
 //! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
 //! - [`steer`]: taking part in a live call; [`confirm`]: asking the user before one is placed.
 //! - [`resources`]: calls as resources, with notifications.
+//! - `listing`: what of all this a host lists; [`mod@reference`]: the same in full, for people.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
@@ -12,6 +13,8 @@ mod channel;
 mod confirm;
 pub mod discord;
 pub mod history;
+mod listing;
+pub mod reference;
 mod resources;
 pub mod sms;
 pub mod status;
@@ -61,9 +64,9 @@ Messaging and phone calls on the user's behalf. `status` tells which channels ar
 A phone call is held by another AI on the line; you brief it and follow it:
 1. phone_call_place with a complete mission: who is called, what to achieve, every fact the agent may need (names, dates, alternatives), and what counts as success. It returns at once with a call_id and a revision.
 2. Follow it with phone_call_status: wait: true, since: <the last revision>, transcript: \"new\". Repeat until the status is final. If there is a pending_question, the agent on the line waits for you: answer it at once with phone_call_answer. phone_call_instruct tells the agent something new. wake_on: \"final\" waits for the end alone.
-3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned. phone_call_list finds earlier calls again.
+3. When it is final, tell the user its outcome and summary. `notes` hold the facts that were learned. phone_call_list finds earlier calls again; phone_call_delete erases one, and gives back none of the day's time or money.
 
-Telegram, Discord and WhatsApp send texts and files. When a tool says that a message may have been delivered, do not send it again before the user has looked; when parts of a long text were sent, send only the rest.
+Telegram, Discord and WhatsApp send texts and files. When a tool says that a message may have been delivered, do not send it again before the user has looked; when parts of a long text were sent, send only the rest. A file is given by path (absolute, on this server's machine) or by url, never both.
 
 Rules that are enforced and cannot be argued with: the agent says at once that it is an AI and for whom it calls; only numbers that the user's configuration allows are called or written to; calls have a maximum duration, and each day has its limits. When a tool refuses, tell the user the reason; do not try to get around it. Never place a call or send a message that the user has not asked for, and give a new idempotency_key to each new request so that a retry cannot act twice.";
 
@@ -98,6 +101,9 @@ impl Server {
         }
         if app.channels.whatsapp.is_some() {
             tools += Self::whatsapp_tools();
+        }
+        for route in tools.map.values_mut() {
+            listing::shorten(&mut route.attr);
         }
         Self {
             app,

@@ -17,49 +17,45 @@ const MAX_TEXT: usize = 1_600;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendArguments {
-    /// The recipient in E.164 form, such as +14155550123.
-    #[schemars(regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
+    /// E.164, like +14155550123.
     to: String,
-    /// The text, 1 to 1600 characters.
-    #[schemars(length(min = 1, max = 1600))]
+    /// 1-1600 characters, like: See you at 5.
     text: String,
-    /// A key of your own for this request, such as a UUID: the same key never sends twice (24 h).
+    /// Like a UUID; the same never sends twice in 24 h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 200))]
+    #[schemars(with = "String")]
     idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendFileArguments {
-    /// The recipient in E.164 form, such as +14155550123.
-    #[schemars(regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
+    /// E.164, like +14155550123.
     to: String,
-    /// The file's public https URL. Images (jpeg, png, gif) up to 5 MB, other files up to 500 KB.
-    #[schemars(regex(pattern = "^https://"))]
+    /// Public, like `https://example.com/a.jpg`; images up to 5 MB, others 500 KB.
     url: String,
-    /// A text to go with it, at most 1600 characters.
+    /// Up to 1600 characters, like: The map.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 1600))]
+    #[schemars(with = "String")]
     text: Option<String>,
-    /// A key of your own for this request, such as a UUID: the same key never sends twice (24 h).
+    /// Like a UUID; the same never sends twice in 24 h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 200))]
+    #[schemars(with = "String")]
     idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StatusArguments {
-    /// What `sms_send` returned, such as `SM0123456789abcdef0123456789abcdef`.
-    #[schemars(regex(pattern = "^(SM|MM)[0-9A-Za-z]+$"))]
+    /// From `sms_send`, like SM0123….
     sid: String,
 }
 
 /// A message that Twilio has taken.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Sent {
-    /// Names the message in `sms_status`.
+    /// For `sms_status`.
+    #[schemars(extend("x-listed" = true))]
     sid: String,
     /// How it is doing: queued, sending, sent, delivered, undelivered, failed.
     status: String,
@@ -76,11 +72,23 @@ struct Sent {
 /// How a message is doing.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Delivery {
-    #[serde(flatten)]
-    sent: Sent,
+    /// Names the message.
+    sid: String,
+    /// queued, sending, sent, delivered, undelivered or failed.
+    #[schemars(extend("x-listed" = true))]
+    status: String,
+    /// The recipient.
+    to: String,
+    /// The sender.
+    from: String,
+    /// Parts it is billed as, if Twilio has counted them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
+    segments: Option<u32>,
     /// Twilio's code, if it was not delivered.
     error_code: Option<u32>,
-    /// What that means, and what to do.
+    /// Why it did not arrive.
+    #[schemars(extend("x-listed" = true))]
     error_message: Option<String>,
     /// When this last changed, RFC 3339.
     updated_at: Option<String>,
@@ -91,12 +99,10 @@ impl Server {
     #[tool(
         name = "sms_send",
         title = "Send SMS",
-        description = "Send a text message (SMS) from the user's number. Only numbers that the user's configuration allows. \
-                       Returns as soon as Twilio has taken it; sms_status tells whether it was delivered.",
+        description = "Send an SMS from the user's number, to allowed numbers. sms_status tells whether it arrived.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -119,12 +125,10 @@ impl Server {
     #[tool(
         name = "sms_send_file",
         title = "Send MMS",
-        description = "Send a picture or another file (MMS) from the user's number, from a public https URL, with an optional \
-                       text. MMS reach phones in the US and Canada; elsewhere send a link with sms_send.",
+        description = "Send a file by MMS from the user's number. US and Canada only; elsewhere send a link by sms_send.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -154,7 +158,7 @@ impl Server {
     #[tool(
         name = "sms_status",
         title = "SMS status",
-        description = "Whether a message sent with sms_send or sms_send_file was delivered, and if not, why.",
+        description = "Whether an SMS or MMS arrived, and if not, why.",
         annotations(read_only_hint = true, open_world_hint = true)
     )]
     async fn sms_status(
@@ -173,14 +177,26 @@ impl Server {
             .date_updated
             .as_deref()
             .and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
+        let (error_code, error_message) = (found.error_code, found.error_message.clone());
+        let Sent {
+            sid,
+            status,
+            to,
+            from,
+            segments,
+        } = sent(found, None, messenger);
         Ok(Json(Delivery {
-            error_code: found.error_code,
-            error_message: explained.or_else(|| found.error_message.clone()),
+            sid,
+            status,
+            to,
+            from,
+            segments,
+            error_code,
+            error_message: explained.or(error_message),
             updated_at: updated_at.map(|date| {
                 date.to_utc()
                     .to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
             }),
-            sent: sent(found, None, messenger),
         }))
     }
 }

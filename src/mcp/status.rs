@@ -15,33 +15,36 @@ use crate::safety::budget::Used;
 /// All channels.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Status {
-    /// Telegram.
+    #[schemars(extend("x-listed" = true))]
     telegram: Channel,
-    /// Discord.
+    #[schemars(extend("x-listed" = true))]
     discord: Channel,
-    /// WhatsApp.
+    #[schemars(extend("x-listed" = true))]
     whatsapp: Channel,
-    /// SMS and phone calls.
+    /// SMS and calls.
+    #[schemars(extend("x-listed" = true))]
     phone: Phone,
 }
 
-/// A channel without details.
+// A channel without details. No description, because those who flatten it would inherit it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Channel {
-    /// Its tools can be used.
+    /// It can be used.
+    #[schemars(extend("x-listed" = true))]
     enabled: bool,
     /// Their names.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>")]
     tools: Option<Vec<String>>,
-    /// What the user must do to enable it.
+    /// If not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("x-listed" = true))]
     how_to_enable: Option<String>,
 }
 
 /// SMS and phone calls.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Phone {
     #[serde(flatten)]
     channel: Channel,
@@ -50,7 +53,7 @@ struct Phone {
     details: Option<PhoneDetails>,
 }
 
-/// The state of an enabled phone channel.
+// The state of an enabled phone channel. No description either.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[schemars(extend("required" = []))]
 struct PhoneDetails {
@@ -58,13 +61,14 @@ struct PhoneDetails {
     from_number: String,
     /// Calls can be placed; SMS do not need this.
     voice_ready: bool,
-    /// What calls still need.
+    /// What calls still need; SMS do not.
     voice_missing: Vec<String>,
     /// Where Twilio reaches this server; null if that is not set.
     public_url: Option<String>,
     /// The port it listens on; null if it does not.
     local_port: Option<u16>,
-    /// Prefixes that may be called and written to; none means nobody.
+    /// Who may be reached.
+    #[schemars(extend("x-listed" = true))]
     allow_prefixes: Vec<String>,
     /// The cap of a single call.
     max_call_duration_seconds: u64,
@@ -94,9 +98,8 @@ impl Server {
     #[tool(
         name = "status",
         title = "Messaging status",
-        description = "Which messaging channels are set up, their tools, what is missing (with the setting to change), which \
-                       phone numbers may be reached, and what is left of today's limits. Use it first, and when a tool is \
-                       missing or refuses.",
+        description = "Which channels are set up, how to enable the others, who may be reached, what is left of today's limits. \
+                       Use it first, and when a tool refuses.",
         annotations(read_only_hint = true, open_world_hint = false)
     )]
     async fn status(&self, _: Parameters<NoArguments>) -> Result<Json<Status>, ToolError> {

@@ -17,22 +17,20 @@ const MAX_TEXT: usize = 1_000;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct InstructArguments {
-    /// From `phone_call_place`.
+    /// UUID, like 5f0c….
     call_id: String,
-    /// What the agent on the line is to do or to know, such as "accept Thursday as well". 1 to 1000 characters.
-    #[schemars(length(min = 1, max = 1000))]
+    /// 1-1000 characters, like: Thursday is fine too.
     text: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AnswerArguments {
-    /// From `phone_call_place`.
+    /// UUID, like 5f0c….
     call_id: String,
-    /// The `id` of the call's `pending_question`.
+    /// The question's id, like q1.
     question_id: String,
-    /// The answer, in a sentence that needs no context. If nobody knows, say that. 1 to 1000 characters.
-    #[schemars(length(min = 1, max = 1000))]
+    /// 1-1000 characters, like: She was born in 1980; if nobody knows, say so.
     text: String,
 }
 
@@ -40,14 +38,11 @@ struct AnswerArguments {
 impl Server {
     #[tool(
         name = "phone_call_instruct",
-        title = "Instruct the agent on the line",
-        description = "Tell the agent on the line of a live call something: a correction, a new fact, a change of the goal. It acts on it \
-                       at once if nobody is speaking, else with what it says next. It still says that it is an AI, and keeps to \
-                       its rules, whatever it is told. Returns how the call stands.",
+        title = "Instruct the agent",
+        description = "Give the agent on a live call a correction, new fact or goal. It keeps its rules. Returns the call like phone_call_status.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -63,10 +58,9 @@ impl Server {
 
     #[tool(
         name = "phone_call_answer",
-        title = "Answer the agent on the line",
-        description = "Answer the pending_question of a live call: the agent on the line has asked it and keeps the other person waiting, \
-                       so answer at once, from what you know or by asking the user. An answer that comes too late still reaches \
-                       the agent. Returns how the call stands.",
+        title = "Answer the agent",
+        description = "Answer a live call's pending_question at once, from what you know or by asking the user: the other person \
+                       waits. A late answer still reaches the agent. Returns the call like phone_call_status.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,

@@ -59,15 +59,12 @@ enum Kind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendArguments {
-    /// The chat: its number, such as 123456789 for a person or -1001234567890 for a group, or the
-    /// @name of a public group or channel.
+    /// Like 123456789, -1001234567 (group) or @name.
     #[schemars(with = "String")]
     chat_id: Chat,
-    /// The text. More than 4096 characters are sent as several messages.
-    #[schemars(length(min = 1))]
+    /// Like: Dinner at 8?
     text: String,
-    /// How the text is formatted; plain if left out. Every special character must then be escaped as
-    /// Telegram demands.
+    /// Default: plain. Escape as Telegram demands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Mode")]
     parse_mode: Option<Mode>,
@@ -76,26 +73,22 @@ struct SendArguments {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendFileArguments {
-    /// The chat: its number, such as 123456789 for a person or -1001234567890 for a group, or the
-    /// @name of a public group or channel.
+    /// Like 123456789, -1001234567 (group) or @name.
     #[schemars(with = "String")]
     chat_id: Chat,
-    /// A file of the machine on which this server runs: its absolute path. At most 50 MB, a photo 10
-    /// MB. Give either path or url.
+    /// Local file, like /tmp/a.pdf; up to 50 MB, photos 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,
-    /// A file of the web, which Telegram fetches: at most 20 MB, a photo 5 MB, a document only as
-    /// PDF, ZIP or GIF. Give either path or url.
+    /// Like `https://example.com/a.pdf`; up to 20 MB, photos 5 MB; documents only PDF, ZIP, GIF.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     url: Option<String>,
-    /// A text below it, at most 1024 characters.
+    /// Up to 1024 characters, like: The report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 1024))]
+    #[schemars(with = "String")]
     caption: Option<String>,
-    /// How it is shown; if left out, jpg and png are photos, mp4 is a video, ogg a voice message, and
-    /// all else a document.
+    /// Default: by file name.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Kind")]
     kind: Option<Kind>,
@@ -114,7 +107,7 @@ impl JsonSchema for TelegramMessage {
         message_schema(
             "integer",
             &[
-                ("message_id", "integer", "The message, within its chat."),
+                ("message_id", "integer", "The message."),
                 ("date", "integer", "When it was sent, as Unix time."),
                 ("chat", "object", "Where it was sent."),
                 ("text", "string", "What it says."),
@@ -128,12 +121,11 @@ impl Server {
     #[tool(
         name = "telegram_send_message",
         title = "Send Telegram message",
-        description = "Send a text from the user's Telegram bot to a person, group or channel. People must have written to the \
-                       bot before. A long text becomes several messages; the result then has parts and message_ids.",
+        description = "Send a text from the user's Telegram bot, to people only if they wrote to it before; over 4096 characters as \
+                       several (message_ids).",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -156,12 +148,10 @@ impl Server {
     #[tool(
         name = "telegram_send_file",
         title = "Send file by Telegram",
-        description = "Send a photo, document, voice message or video from the user's Telegram bot, either a file of this \
-                       machine (path) or one of the web (url), with an optional caption.",
+        description = "Send a file (path or url) from the user's Telegram bot.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]

@@ -18,37 +18,32 @@ use crate::error::ToolError;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendArguments {
-    /// The recipient: a phone number with its country code, such as +393331234567, or the id of a
-    /// group, such as 120363043968066561@g.us.
+    /// Like +393331234567, or a group like 120363@g.us.
     phone: String,
-    /// The text. More than 20000 characters are sent as several messages.
-    #[schemars(length(min = 1))]
+    /// Like: On my way.
     text: String,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SendFileArguments {
-    /// The recipient: a phone number with its country code, such as +393331234567, or the id of a
-    /// group, such as 120363043968066561@g.us.
+    /// Like +393331234567, or a group like 120363@g.us.
     phone: String,
-    /// A file of the machine on which this server runs: its absolute path. At most 100 MB. Give either
-    /// path or url.
+    /// Local file, like /tmp/a.pdf; up to 100 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,
-    /// A file of the web, at most 100 MB, which Green API fetches. Give either path or url.
+    /// Like `https://example.com/a.pdf`; up to 100 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     url: Option<String>,
-    /// A text below it, at most 1024 characters.
+    /// Up to 1024 characters, like: The report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 1024))]
+    #[schemars(with = "String")]
     caption: Option<String>,
-    /// The name under which it arrives, with an ending such as .pdf, which decides how it is shown;
-    /// the file's own name if left out.
+    /// Shown name, like report.pdf; its ending decides how it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1))]
+    #[schemars(with = "String")]
     filename: Option<String>,
 }
 
@@ -81,12 +76,11 @@ impl Server {
     #[tool(
         name = "whatsapp_send_message",
         title = "Send WhatsApp message",
-        description = "Send a text from the user's WhatsApp account to a phone number or group. The answer means that it was \
-                       accepted, not that it was delivered: it goes out when the account is connected.",
+        description = "Send a text from the user's WhatsApp account; over 20000 characters as several (message_ids). Accepted is \
+                       not delivered.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]
@@ -104,12 +98,10 @@ impl Server {
     #[tool(
         name = "whatsapp_send_file",
         title = "Send file by WhatsApp",
-        description = "Send a picture, video, audio or document from the user's WhatsApp account to a phone number or group, \
-                       either a file of this machine (path) or one of the web (url), with an optional caption.",
+        description = "Send a file (path or url) from the user's WhatsApp account. Accepted is not delivered.",
         annotations(
             read_only_hint = false,
             destructive_hint = false,
-            idempotent_hint = false,
             open_world_hint = true
         )
     )]

@@ -86,10 +86,13 @@ pub struct Filter {
 
 /// A call in a list.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct Listed {
-    /// Names the call in every other tool.
+    /// UUID.
+    #[schemars(extend("x-listed" = true))]
     pub call_id: String,
-    /// The callee, E.164.
+    /// The callee.
+    #[schemars(extend("x-listed" = true))]
     pub to: String,
     /// Where it stands.
     pub status: Status,

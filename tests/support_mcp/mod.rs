@@ -8,7 +8,7 @@ pub mod schema;
 
 use std::collections::HashMap;
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use openagent_messaging::sandbox::{Callee, ModelOptions, Options, Sandbox};
@@ -66,12 +66,16 @@ pub const TWILIO_TOOLS: [&str; 11] = [
     "status",
 ];
 
+/// The program under test.
+pub const SERVER: &str = env!("CARGO_BIN_EXE_openagent-messaging");
+
 /// How the server is started. Nothing of the test's own environment reaches it.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     shell: Option<String>,
+    program: Option<String>,
 }
 
 impl Setup {
@@ -125,6 +129,12 @@ impl Setup {
         )
     }
 
+    /// Starts another program in its place, which starts the server in turn.
+    pub fn through(mut self, program: &str) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Has a shell do this first, in the process that becomes the server.
     pub fn after(mut self, shell: &str) -> Self {
         self.shell = Some(shell.to_owned());
@@ -132,7 +142,7 @@ impl Setup {
     }
 
     fn command(&self) -> Command {
-        let server = env!("CARGO_BIN_EXE_openagent-messaging");
+        let server = self.program.as_deref().unwrap_or(SERVER);
         let mut command = match &self.shell {
             None => Command::new(server),
             Some(first) => {
@@ -230,6 +240,19 @@ impl Seen {
         let of_kind = self.messages.iter().filter(|m| m["method"] == method);
         of_kind.map(|m| m["params"].clone()).collect()
     }
+}
+
+/// All that the result of a tool has; hosts list a part of it.
+pub fn full_schema(tool: &str) -> &'static Value {
+    static SCHEMAS: OnceLock<HashMap<String, Value>> = OnceLock::new();
+    let schemas = SCHEMAS.get_or_init(|| {
+        let tools = openagent_messaging::mcp::reference::in_full().into_iter();
+        let schema = |schema: Option<_>| json!(schema.unwrap());
+        tools
+            .map(|tool| (tool.name.to_string(), schema(tool.output_schema)))
+            .collect()
+    });
+    &schemas[tool]
 }
 
 /// A server under test.
@@ -446,8 +469,10 @@ impl Server {
         let structured = result["structuredContent"].clone();
         let same: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         assert_eq!(structured, same, "{tool}: the text says something else");
-        let schema = &self.tools[tool]["outputSchema"];
-        schema::check(&structured, schema).map_err(|why| format!("not of its schema: {why}"))?;
+        for schema in [&self.tools[tool]["outputSchema"], full_schema(tool)] {
+            schema::check(&structured, schema)
+                .map_err(|why| format!("not of its schema: {why}"))?;
+        }
         Ok(structured)
     }
 

@@ -16,7 +16,9 @@ fn at(path: &str, value: &Value, schema: &Value, root: &Value) -> Result<(), Str
     };
     for (keyword, rule) in rules {
         let fits = match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
+            "$schema" | "$defs" | "title" | "description" | "default" | "format" | "x-listed" => {
+                true
+            }
             "$ref" => {
                 let name = rule.as_str().and_then(|name| name.strip_prefix('#'));
                 let target = name.and_then(|name| root.pointer(name));

@@ -11,7 +11,8 @@ use openagent_messaging::mcp::reference;
 use openagent_messaging::sandbox::Options;
 use openagent_messaging::{demo, doctor, mcp, shutdown};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// The exit code for a wrong configuration or command line.
 const USAGE: u8 = 2;
@@ -130,13 +131,14 @@ async fn serve_sandboxed(values: &Values, stop: CancellationToken) -> Result<boo
 /// Logs to stderr: stdout carries MCP alone.
 fn subscribe(log: &Log, filter: &str) {
     // The MCP library shows what a host says in full at info, phone numbers and texts included.
-    let filter = format!("rmcp=warn,{filter}");
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = format!("rmcp=warn,{filter}").parse::<Targets>();
+    let filter = filter.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(log.clone())
-        .with_ansi(colours)
+        .with_ansi(colours);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use super::read::{Reader, Reported, is_word};
@@ -20,7 +20,7 @@ pub(super) fn config(reader: &mut Reader<'_>, values: &Values) -> Result<Config,
     let openai = openai(reader);
     let phone = phone(reader);
     let channels = channels(reader);
-    let log_filter = reader.required("RUST_LOG", |text| match EnvFilter::try_new(text) {
+    let log_filter = reader.required("RUST_LOG", |text| match text.parse::<Targets>() {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("a log filter such as info or warn,openagent_messaging=debug".to_owned()),
     });

@@ -64,7 +64,7 @@ pub struct Config {
     pub phone: Phone,
     /// Telegram, Discord and WhatsApp.
     pub channels: Channels,
-    /// The log filter, in the syntax of `tracing`'s `EnvFilter`; known to parse.
+    /// The log filter: levels, and levels of targets, between commas; known to parse.
     pub log_filter: String,
     /// Settings that arrived as an unexpanded `${NAME}` and therefore count as unset.
     pub placeholders: Vec<&'static str>,

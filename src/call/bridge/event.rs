@@ -328,23 +328,14 @@ pub enum ToModel {
     Recall(Recall),
 }
 
-/// What a new session of the model has missed; what it was told comes as [`ToModel::Tell`], and what
-/// functions returned as [`ToModel::ToolOutput`].
+/// What was said before a new session of the model was there. What the model was told, and what its
+/// functions did, comes as [`ToModel::Tell`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recall {
     /// The callee heard this of the agent.
     Said(String),
     /// The callee said this.
     Heard(String),
-    /// The model called a function; its output follows.
-    Called {
-        /// What the output names.
-        call: String,
-        /// The function.
-        name: String,
-        /// Its arguments, JSON.
-        arguments: String,
-    },
 }
 
 /// Who answers when the callee has spoken.

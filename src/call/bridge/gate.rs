@@ -282,6 +282,11 @@ impl Gate {
         self.asked.is_some() || !self.queue.is_empty()
     }
 
+    /// The active response is one that we asked for.
+    pub(super) fn is_granted(&self) -> bool {
+        self.active.is_some() && self.presumed.is_some()
+    }
+
     /// Nothing about turn taking is on its way.
     pub(super) fn is_settled(&self) -> bool {
         self.unconfirmed.is_empty()
@@ -292,6 +297,10 @@ impl Gate {
     pub(super) fn leave(&mut self, was_heard: bool) -> bool {
         let begun = self.presumed.take().filter(|_| !was_heard);
         let mut owed = std::mem::take(&mut self.unanswered);
+        // Whatever it is about, one answer covers it.
+        let waiting = self.queue.len();
+        self.queue.retain(|respond| *respond != Respond::default());
+        owed |= self.queue.len() < waiting;
         for respond in [begun, self.asked.take()].into_iter().flatten() {
             if respond == Respond::default() {
                 owed = true;
@@ -391,6 +400,24 @@ mod tests {
         assert!(gate.settled(true).is_some());
         gate.started("r1");
         assert_eq!(gate.ended("r1"), None);
+    }
+
+    #[test]
+    fn what_was_to_follow_up_in_a_lost_session_is_one_answer_in_the_next() {
+        let mut gate = open_gate();
+        gate.started("r1");
+        gate.follow_up();
+        gate.follow_up();
+        let goodbye = Respond {
+            instructions: Some("Say goodbye.".into()),
+            ..Respond::default()
+        };
+        gate.ask(goodbye.clone());
+        assert!(gate.leave(true), "an answer is owed");
+        assert!(gate.join(false).is_some(), "the turns");
+        assert_eq!(gate.go_on(), Some(ToModel::Respond(goodbye)), "and no more");
+        gate.started("r2");
+        assert_eq!(gate.ended("r2"), None);
     }
 
     #[test]

@@ -27,6 +27,11 @@ const LEAVE_MESSAGE: &str = "You have reached an answering machine, and it is re
                              language of the call: why you call, and what you would like them to \
                              do. Ask nothing, and wait for no answer.";
 
+/// Asks for it once more.
+const MESSAGE_AGAIN: &str = "Your message for the answering machine was cut off. It is still recording. \
+                             Leave the whole message again, from its beginning, in two or three short \
+                             sentences.";
+
 /// Tells the model what it has probably reached.
 const MENU: &str = "A recorded menu seems to have answered. Hear it to its end before you choose, \
                     press the keys it offers, and speak only if it listens for words or a person \
@@ -59,6 +64,8 @@ enum Message {
     Asked,
     /// It is being said.
     Begun,
+    /// It was said to its end, though not heard yet.
+    Said,
 }
 
 impl Bridge {
@@ -148,12 +155,34 @@ impl Bridge {
         self.machine.message = Message::Asked;
         self.begin_ending(End::Voicemail, self.now + MESSAGE);
         self.tell(LEAVE_MESSAGE);
+        self.ask_for_message();
+    }
+
+    fn ask_for_message(&mut self) {
         let ask = self.gate.ask(Respond {
             instructions: None,
             speech_only: true,
             aside: false,
         });
         self.tell_model(ask);
+    }
+
+    /// It was asked for, and not said to its end.
+    pub(super) fn message_is_due(&self) -> bool {
+        matches!(self.machine.message, Message::Asked | Message::Begun)
+    }
+
+    /// Has it said again, if it was not said to its end and nothing is under way. Returns whether it
+    /// will be.
+    pub(super) fn message_again(&mut self) -> bool {
+        if !self.message_is_due() || self.gate.is_busy() {
+            return false;
+        }
+        if std::mem::replace(&mut self.machine.message, Message::Asked) == Message::Begun {
+            self.tell(MESSAGE_AGAIN);
+        }
+        self.ask_for_message();
+        true
     }
 
     /// Agent audio was sent.
@@ -163,14 +192,20 @@ impl Bridge {
         }
     }
 
+    /// The response that says it has come to its end.
+    pub(super) fn message_said(&mut self) {
+        if self.machine.message == Message::Begun {
+            self.machine.message = Message::Said;
+        }
+    }
+
     /// A call that ends on a mailbox is a voicemail, whoever cut the line, and its summary says
     /// what the mailbox has.
     pub(super) fn end_on_mailbox(&mut self, end: End) -> End {
         if !self.speaks_to_mailbox() || !matches!(end, End::Voicemail | End::CalleeHungUp) {
             return end;
         }
-        let said = !self.gate.is_busy() && self.ledger.is_silent();
-        let left = self.machine.message == Message::Begun && said;
+        let left = self.machine.message == Message::Said && self.ledger.is_silent();
         let summary = if left {
             "An answering machine answered, and a message was left; see the transcript."
         } else {

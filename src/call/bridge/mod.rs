@@ -16,6 +16,7 @@
 
 mod agent;
 mod callee;
+mod catch_up;
 mod ending;
 pub mod event;
 mod gate;
@@ -24,6 +25,7 @@ mod host;
 mod interruption;
 mod keys;
 mod ledger;
+mod loss;
 mod machine;
 mod model;
 mod moment;
@@ -31,6 +33,7 @@ mod opening;
 mod reattach;
 mod replay;
 mod silence;
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +54,7 @@ use self::moment::Moment;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
 use self::replay::Memory;
-use super::audio::Audio;
+use self::tape::Tape;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
 
@@ -92,8 +95,12 @@ pub struct Settings {
 struct Response {
     /// It has sound.
     spoke: bool,
+    /// When it began.
+    began: Duration,
     /// It called a function, whose output it has not seen.
     called: bool,
+    /// A function that it called did nothing, which it must learn even if it has spoken.
+    refused: bool,
     /// It called a function after which nothing is to be said.
     waits: bool,
     /// It asked the host, whose answer comes later.
@@ -140,10 +147,10 @@ pub struct Bridge {
     answer_due: bool,
     /// It listens.
     model_ready: bool,
-    early: VecDeque<Audio>,
-    early_samples: u64,
+    /// What the callee says before a session is there to hear it.
+    early: Tape,
     /// What the callee is saying, or has said without being answered.
-    utterance: VecDeque<Audio>,
+    utterance: Tape,
 
     /// Lines of the transcript so far.
     slots: u32,
@@ -207,9 +214,8 @@ impl Bridge {
             moment: Moment::default(),
             answer_due: false,
             model_ready: false,
-            early: VecDeque::new(),
-            early_samples: 0,
-            utterance: VecDeque::new(),
+            early: Tape::default(),
+            utterance: Tape::default(),
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,

@@ -343,3 +343,15 @@ fn nothing_of_the_host_comes_before_the_disclosure() {
     assert!(told[0].contains("Do not say") && told[2].contains("once more"));
     assert!(heard.contains(&Output::Publish(Change::Disclosed)));
 }
+
+#[test]
+fn a_question_that_is_refused_after_the_agent_spoke_is_followed_up() {
+    let mut stage = waiting();
+    stage.callee_says(5_000, 5_500, "c2");
+    stage.at(5_600, ModelEvent::ResponseStarted { response: "r3" });
+    stage.at(5_610, words("d", "I will ask that, too."));
+    stage.at(5_620, audio("r3", "d", 1_600));
+    let out = stage.at(5_700, tool("r3", "ask_host", ASK));
+    assert!(returned(&out)[0]["error"].is_string());
+    assert_eq!(asked(&stage.at(5_800, ended("r3"))), 1);
+}

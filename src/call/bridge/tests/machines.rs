@@ -232,3 +232,130 @@ fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
     let out = stage.at(9_000, ModelEvent::SpeechStopped);
     assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Models)]);
 }
+
+/// The mailbox has heard the disclosure; the message was asked for at 5300.
+fn at_the_message() -> Stage {
+    let mut stage = listening().prepared().greeted();
+    let out = stage.at(5_000, answered(AnsweredBy::Mailbox));
+    let out = stage.at(5_300, CarrierEvent::Played(last_mark(&out)));
+    assert_eq!(asked(&out), 1);
+    stage
+}
+
+/// The summary with which the call ends, and how it does.
+fn told_in_the_end(outputs: &[Output]) -> (&str, &End) {
+    let summary = outputs.iter().find_map(|output| match output {
+        Output::Publish(Change::Verdict { summary, outcome }) => {
+            assert_eq!(*outcome, Outcome::Voicemail);
+            Some(summary.as_str())
+        }
+        _ => None,
+    });
+    (
+        summary.expect("a verdict"),
+        hung_up(outputs).expect("an end"),
+    )
+}
+
+#[test]
+fn a_message_that_was_cut_short_is_not_reported_as_left() {
+    for ending in [ResponseEnding::Incomplete, ResponseEnding::Cancelled] {
+        let mut stage = at_the_message();
+        stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+        stage.at(5_410, words("message", "Please call"));
+        let mut sent = stage.at(5_420, audio("m", "message", 8_000));
+        let response = "m";
+        sent.extend(stage.at(5_500, ModelEvent::ResponseEnded { response, ending }));
+        let out = stage.at(6_600, CarrierEvent::Played(last_mark(&sent)));
+        let (summary, end) = told_in_the_end(&out);
+        assert!(summary.contains("no whole message"), "{summary}");
+        assert_eq!(end, &End::Voicemail);
+    }
+}
+
+#[test]
+fn a_message_that_fails_is_begun_again() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, words("message", "Please call"));
+    let first = stage.at(5_420, audio("m", "message", 1_600));
+    let out = stage.at(
+        5_500,
+        ModelEvent::ResponseEnded {
+            response: "m",
+            ending: ResponseEnding::Failed {
+                fatal: false,
+                message: "overloaded".into(),
+            },
+        },
+    );
+    let again = to_model(&out).into_iter().any(|to| {
+        matches!(
+            to,
+            ToModel::Respond(Respond {
+                speech_only: true,
+                ..
+            })
+        )
+    });
+    assert!(again, "{out:?}");
+    assert!(marks(&first).is_empty());
+    stage.at(5_800, CarrierEvent::Played(last_mark(&out)));
+    let sent = stage.agent_says(6_000, "n", "again", "Please call back.", 8_000);
+    let out = stage.at(7_500, CarrierEvent::Played(last_mark(&sent)));
+    assert!(told_in_the_end(&out).0.contains("was left"));
+}
+
+#[test]
+fn a_message_is_left_although_the_model_was_lost_before_its_end() {
+    // Before it has begun; while it is begun, silently; and in its middle.
+    for words_said in [None, Some(0), Some(1_600)] {
+        let mut stage = at_the_message();
+        if let Some(samples) = words_said {
+            stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+            stage.at(5_410, audio("m", "message", samples));
+        }
+        let lost = stage.at(5_500, super::sessions::GONE);
+        assert!(lost.contains(&Output::OpenModel), "{lost:?}");
+        if let Some(mark) = marks(&lost).last() {
+            let out = stage.at(5_800, CarrierEvent::Played(*mark));
+            assert_eq!(hung_up(&out), None, "{words_said:?}");
+        }
+        for time in [5_900, 6_200, 6_800, 7_900] {
+            stage.run_until(time);
+            stage.at(time, super::sessions::NOT_YET);
+        }
+        assert_eq!(hung_up(&stage.run_until(13_000)), None, "{words_said:?}");
+        let back = stage.at(13_100, ModelEvent::Offered);
+        assert_eq!(asked(&back), 1, "{words_said:?}: {back:?}");
+        let sent = stage.agent_says(15_000, "n", "again", "Please call back.", 8_000);
+        let out = stage.at(16_500, CarrierEvent::Played(last_mark(&sent)));
+        assert!(told_in_the_end(&out).0.contains("was left"));
+    }
+}
+
+#[test]
+fn a_model_that_does_not_come_back_has_left_no_message() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, audio("m", "message", 1_600));
+    stage.at(5_500, super::sessions::GONE);
+    let out = stage.run_until(14_000);
+    let (summary, end) = told_in_the_end(&out);
+    assert!(summary.contains("no whole message"), "{summary}");
+    assert_eq!(end, &End::Voicemail);
+}
+
+#[test]
+fn a_message_whose_sound_has_all_come_is_left_without_the_model() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, words("message", "Please call back."));
+    let mut sent = stage.at(5_420, audio("m", "message", 8_000));
+    sent.extend(stage.at(5_430, ModelEvent::AudioDone { item: "message" }));
+    sent.extend(stage.at(5_440, ended("m")));
+    let lost = stage.at(5_500, super::sessions::GONE);
+    assert_eq!(lost, []);
+    let out = stage.at(6_600, CarrierEvent::Played(last_mark(&sent)));
+    assert!(told_in_the_end(&out).0.contains("was left"));
+}

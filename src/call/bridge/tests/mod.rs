@@ -14,6 +14,7 @@ mod questions;
 mod sessions;
 mod silence;
 mod turns;
+mod unsteady;
 mod world;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use super::event::{
     Turns,
 };
 use super::*;
+use crate::call::audio::Audio;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;
 

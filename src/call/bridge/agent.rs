@@ -151,6 +151,7 @@ impl Bridge {
         }
         if !matches!(ending, ResponseEnding::Failed { .. }) {
             self.session_works();
+            self.swallows = false;
         }
         let stale = self.stale_response.take_if(|stale| stale == response);
         let was = std::mem::take(&mut self.response);

@@ -59,6 +59,10 @@ pub(super) struct Gate {
     /// What was asked for when the active response began, which is taken for it. If the model then
     /// says that it was busy, it was not.
     presumed: Option<Respond>,
+    /// Counts what was asked for.
+    requests: u32,
+    /// It was asked for twice: of the two, one may be refused because the other is answered.
+    repeated: bool,
     queue: VecDeque<Respond>,
     /// Refusals in a row of what we asked for.
     refusals: u8,
@@ -80,6 +84,8 @@ impl Gate {
             aside: false,
             asked: None,
             presumed: None,
+            requests: 0,
+            repeated: false,
             queue: VecDeque::new(),
             refusals: 0,
             callee_speaks: false,
@@ -216,7 +222,21 @@ impl Gate {
             return None;
         }
         self.unanswered = false;
+        self.repeated = false;
+        self.requests = self.requests.wrapping_add(1);
         self.asked = Some(respond.clone());
+        Some(ToModel::Respond(respond))
+    }
+
+    /// What was asked for and has not begun, by its number.
+    pub(super) fn request(&self) -> Option<u32> {
+        self.asked.as_ref().map(|_| self.requests)
+    }
+
+    /// Asks for it once more: perhaps nobody has heard.
+    pub(super) fn ask_again(&mut self) -> Option<ToModel> {
+        let respond = self.asked.clone()?;
+        self.repeated = true;
         Some(ToModel::Respond(respond))
     }
 
@@ -251,6 +271,9 @@ impl Gate {
 
     /// The model refused the response we asked for: another one was active. It keeps its place.
     pub(super) fn put_back(&mut self) -> Option<ToModel> {
+        if self.asked.is_none() && std::mem::take(&mut self.repeated) {
+            return self.next();
+        }
         if let Some(respond) = self.asked.take().or_else(|| self.presumed.take()) {
             self.refusals += 1;
             if self.refusals < REFUSALS {
@@ -314,6 +337,7 @@ impl Gate {
         self.confirmed = Turns::Ours;
         self.unconfirmed.clear();
         self.refusals = 0;
+        self.repeated = false;
         self.callee_speaks = false;
         owed
     }

@@ -14,7 +14,8 @@ const SUSPECT: Duration = Duration::from_secs(4);
 /// For the carrier to find out, from the first word on; it gives up itself before that.
 const VERDICT: Duration = Duration::from_secs(35);
 
-/// Exchanges after which this is a conversation, whatever the carrier believes.
+/// Exchanges after which this is a conversation, whatever the carrier believes, unless it has heard a
+/// tone.
 const CONVERSATION: u8 = 2;
 
 /// The longest message, from the disclosure's end on.
@@ -81,15 +82,18 @@ impl Bridge {
         }
         self.machine.verdict = Some(who);
         self.suspicion_over();
-        let too_late = self.machine.exchanges >= CONVERSATION
-            || self.gate.is_patient()
+        // Tones are part of menus, and of lines that ask to wait.
+        let beyond = self.gate.is_patient()
+            || self.presses > 0
             || self.was_on_hold()
             || self.ending.is_some();
+        // Who has talked with somebody does not hang up on them because of a detector. But a mailbox
+        // that pauses seems to talk, too, and nobody else gives a tone.
+        let conversing = self.machine.exchanges >= CONVERSATION && who != AnsweredBy::Tone;
         match who {
             AnsweredBy::Person => {}
-            // Who has talked with somebody does not hang up on them because of a detector.
-            _ if too_late => {}
-            AnsweredBy::Mailbox => self.disclose_to_mailbox(),
+            _ if beyond || conversing => {}
+            AnsweredBy::Tone | AnsweredBy::Mailbox => self.disclose_to_mailbox(),
             AnsweredBy::Menu => {
                 let patience = self.gate.be_patient(true);
                 self.tell_model(patience);
@@ -231,9 +235,6 @@ impl Bridge {
     /// The callee begins to speak after the agent was heard out: this is how conversations go.
     pub(super) fn count_exchange(&mut self) {
         self.machine.exchanges = self.machine.exchanges.saturating_add(1);
-        if self.machine.exchanges >= CONVERSATION {
-            self.machine.greeting = None;
-        }
     }
 
     fn suspicion_over(&mut self) {

@@ -33,9 +33,12 @@ mod opening;
 mod reattach;
 mod replay;
 mod silence;
+mod swallowed;
 mod tape;
 #[cfg(test)]
 mod tests;
+
+pub(super) use self::keys::keys_take;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -46,7 +49,7 @@ use self::gate::Gate;
 use self::hold::Hold;
 use self::host::Host;
 use self::interruption::{History, Sound};
-use self::keys::Pressing;
+use self::keys::{Doubtful, Pressing};
 use self::ledger::{Ledger, Spoken};
 use self::machine::Machine;
 use self::model::Session;
@@ -54,6 +57,7 @@ use self::moment::Moment;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
 use self::replay::Memory;
+use self::swallowed::Request;
 use self::tape::Tape;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
@@ -157,8 +161,11 @@ pub struct Bridge {
     /// Turns of the callee whose words are awaited: item, line, and when it was begun.
     callee_turns: VecDeque<(String, u32, Duration)>,
     keys: Option<Keys>,
-    /// Keys that the agent presses.
+    /// Keys that the agent presses, and how often it has.
     pressing: Option<Pressing>,
+    presses: u32,
+    /// Keys that may or may not have been pressed.
+    doubtful: Option<Doubtful>,
 
     hello: Hello,
     /// What the callee is saying began before the greeting, which answers it.
@@ -177,6 +184,10 @@ pub struct Bridge {
     /// The agent has said something since the callee's last turn.
     agent_spoke_last: bool,
     response: Response,
+    /// What was asked for and has not begun.
+    request: Option<Request>,
+    /// A session was replaced because it swallowed a request, and nothing was answered since.
+    swallows: bool,
     /// What this response still sends belongs to an older generation.
     stale_response: Option<String>,
     failed_responses: u8,
@@ -220,6 +231,8 @@ impl Bridge {
             callee_turns: VecDeque::new(),
             keys: None,
             pressing: None,
+            presses: 0,
+            doubtful: None,
             hello: Hello::Silent,
             hello_pending: false,
             callee_spoke: false,
@@ -230,6 +243,8 @@ impl Bridge {
             awaiting_answer: None,
             agent_spoke_last: false,
             response: Response::default(),
+            request: None,
+            swallows: false,
             stale_response: None,
             failed_responses: 0,
             interruptions: 0,
@@ -314,6 +329,7 @@ impl Bridge {
             self.hold_deadline(),
             self.session_deadline(),
             self.host_deadline(),
+            self.request_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -357,11 +373,13 @@ impl Bridge {
         self.ending_on_time();
         self.keys_on_time();
         self.session_on_time();
+        // Last: it sees what all others have asked for.
+        self.request_on_time();
     }
 
     fn carrier_event(&mut self, event: CarrierEvent) {
         match event {
-            CarrierEvent::Attached => self.attach(),
+            CarrierEvent::Attached(stream) => self.attach(stream),
             CarrierEvent::Audio { at, audio } => self.callee_audio(at, audio),
             CarrierEvent::Played(mark) => self.ledger.played(mark),
             CarrierEvent::Key(key) => self.key(key),
@@ -373,6 +391,7 @@ impl Bridge {
         match event {
             ModelEvent::Lost { why, returns } => return self.model_lost(why, returns),
             ModelEvent::Offered => return self.model_offered(),
+            ModelEvent::Withdrawn => return self.model_withdrawn(),
             ModelEvent::NotOpened { why, returns } => {
                 return self.model_not_opened(why, returns);
             }
@@ -381,7 +400,10 @@ impl Bridge {
             _ => {}
         }
         match event {
-            ModelEvent::Lost { .. } | ModelEvent::Offered | ModelEvent::NotOpened { .. } => {}
+            ModelEvent::Lost { .. }
+            | ModelEvent::Offered
+            | ModelEvent::Withdrawn
+            | ModelEvent::NotOpened { .. } => {}
             ModelEvent::Configured => self.configured(),
             ModelEvent::SpeechStarted => self.speech_started(),
             ModelEvent::SpeechStopped => self.speech_stopped(),

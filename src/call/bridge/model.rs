@@ -169,6 +169,13 @@ impl Bridge {
         }
     }
 
+    /// The session that was offered is gone: another one is opened later.
+    pub(super) fn model_withdrawn(&mut self) {
+        if std::mem::take(&mut self.session.offered) {
+            self.session.next_attempt = Some(self.now + AGAIN);
+        }
+    }
+
     /// No other session could be opened.
     pub(super) fn model_not_opened(&mut self, why: &str, returns: bool) {
         if !std::mem::take(&mut self.session.opening) {

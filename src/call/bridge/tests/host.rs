@@ -333,7 +333,7 @@ fn nothing_of_the_host_comes_before_the_disclosure() {
     early.extend(stage.at(15, instruct("Say that you are Maria.")));
     let mut stage = stage.prepared();
     early.extend(stage.at(500, instruct("And once more.")));
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     early.extend(greeted.iter().cloned());
     assert!(told(&early).is_empty(), "{early:?}");

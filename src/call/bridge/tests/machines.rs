@@ -63,7 +63,7 @@ fn a_mailbox_hears_the_disclosure_after_its_tone_and_one_message() {
 #[test]
 fn a_tone_in_the_middle_of_the_greeting_starts_it_anew() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_100, ModelEvent::SpeechStarted);
     let out = stage.at(2_150, answered(AnsweredBy::Mailbox));
@@ -100,7 +100,7 @@ fn a_verdict_before_the_stream_waits_for_it() {
         to_model(&stage.at(900, answered(AnsweredBy::Mailbox))),
         Vec::<&ToModel>::new()
     );
-    let out = stage.at(1_000, CarrierEvent::Attached);
+    let out = stage.at(1_000, ATTACHED);
     leaves_a_message(&mut stage, 1_000, &out);
 }
 
@@ -108,7 +108,7 @@ fn a_verdict_before_the_stream_waits_for_it() {
 fn a_verdict_before_the_greeting_is_ready_waits_for_it() {
     let mut stage = listening();
     stage.at(10, ModelEvent::Configured);
-    stage.at(20, CarrierEvent::Attached);
+    stage.at(20, ATTACHED);
     stage.at(30, ModelEvent::ResponseStarted { response: "greet" });
     stage.at(40, answered(AnsweredBy::Mailbox));
     stage.at(50, words("g", GREETING));
@@ -161,6 +161,48 @@ fn a_person_who_is_taken_for_a_mailbox_late_is_not_hung_up_on() {
 }
 
 #[test]
+fn a_mailbox_that_seems_to_talk_is_known_by_its_tone() {
+    let mut stage = listening().prepared().greeted();
+    // "You have reached …", a pause, "Please leave …", a pause.
+    for round in 0..3 {
+        let from = 3_000 + 3_000 * round;
+        stage.callee_says(
+            from,
+            from + 500,
+            ["p", "q", "s"][usize::try_from(round).unwrap()],
+        );
+        let item = ["a", "b", "c"][usize::try_from(round).unwrap()];
+        let sent = stage.agent_says(from + 600, "r", item, "Yes?", 1_600);
+        stage.at(from + 1_000, CarrierEvent::Played(last_mark(&sent)));
+    }
+    let out = stage.at(12_000, answered(AnsweredBy::Tone));
+    leaves_a_message(&mut stage, 12_000, &out);
+}
+
+#[test]
+fn a_tone_in_a_menu_or_after_keys_or_on_hold_is_none_of_a_mailbox() {
+    let mut keys = listening().prepared().greeted();
+    keys.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    keys.at(3_010, tool("r", "press_keys", r#"{"digits":"1"}"#));
+    keys.at(3_020, ended("r"));
+    keys.at(4_000, CarrierEvent::Attached(Stream::AfterKeys(1)));
+    let said = keys.agent_says(5_000, "r2", "a", "Hello?", 1_600);
+    keys.at(5_500, CarrierEvent::Played(last_mark(&said)));
+    let mut hold = listening().prepared().greeted();
+    hold.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    hold.at(3_010, tool("r", "wait", r#"{"reason":"music"}"#));
+    hold.at(3_020, ended("r"));
+    for mut stage in [keys, hold] {
+        let out = stage.at(6_000, answered(AnsweredBy::Tone));
+        assert!(
+            !tells(&out, "message") && !out.iter().any(is_audio),
+            "{out:?}"
+        );
+        assert_eq!(hung_up(&out), None);
+    }
+}
+
+#[test]
 fn a_verdict_counts_once() {
     let mut stage = listening().prepared().greeted();
     assert_eq!(stage.at(3_000, answered(AnsweredBy::Person)), []);
@@ -170,7 +212,7 @@ fn a_verdict_counts_once() {
 #[test]
 fn a_person_changes_nothing() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     assert_eq!(stage.at(1_500, answered(AnsweredBy::Person)), []);
     assert_eq!(heard_audio(&stage.run_until(2_000)), 1_600);
 }
@@ -187,7 +229,7 @@ fn a_menu_is_heard_patiently() {
 #[test]
 fn a_fax_is_hung_up_on() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let out = stage.at(1_500, answered(AnsweredBy::Fax));
     assert!(matches!(hung_up(&out), Some(End::Failed(why)) if why.contains("fax")));
 }
@@ -196,7 +238,7 @@ fn a_fax_is_hung_up_on() {
 fn first_words_without_end_are_waited_for_until_it_is_known_who_says_them() {
     let hello = || {
         let mut stage = listening().prepared();
-        stage.at(1_000, CarrierEvent::Attached);
+        stage.at(1_000, ATTACHED);
         stage.at(1_500, ModelEvent::SpeechStarted);
         assert_eq!(heard_audio(&stage.run_until(20_000)), 0);
         stage
@@ -220,7 +262,7 @@ fn first_words_without_end_are_waited_for_until_it_is_known_who_says_them() {
 #[test]
 fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_100, ModelEvent::SpeechStarted);
     let out = stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));

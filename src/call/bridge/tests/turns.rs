@@ -194,7 +194,7 @@ fn a_response_that_fails_is_asked_for_again_once() {
 #[test]
 fn a_model_that_keeps_the_turns_is_answered_for_by_us() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
     let refused = ModelEvent::Error {

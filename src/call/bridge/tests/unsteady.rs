@@ -427,3 +427,64 @@ fn replaced_with(text: &str, functions: bool, samples: usize) -> Vec<Output> {
     assert!(to_listen(&back) > 2_000 && back.len() > 8);
     back
 }
+
+/// The model notes something silently, and was asked to go on at 3020, which it ignores.
+fn ignored() -> Stage {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    understood(&mut stage, 2_950, "q");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, tool("r", "note", r#"{"text":"Tuesday"}"#));
+    assert_eq!(asked(&stage.at(3_020, ended("r"))), 1);
+    assert_eq!(asked(&stage.run_until(13_010)), 0);
+    stage
+}
+
+#[test]
+fn a_request_that_is_swallowed_is_repeated_once_and_then_the_session_is_replaced() {
+    let mut stage = ignored();
+    assert_eq!(asked(&stage.run_until(13_020)), 1, "once more");
+    assert_eq!(stage.run_until(23_010), []);
+    assert_eq!(stage.run_until(23_020), [Output::OpenModel]);
+    stage.at(23_100, ModelEvent::Offered);
+    assert_eq!(asked(&stage.at(23_110, ModelEvent::Configured)), 1);
+    // If that one swallows it, too, no other will do better.
+    assert_eq!(asked(&stage.run_until(33_110)), 1);
+    let out = stage.run_until(43_110);
+    assert!(
+        matches!(hung_up(&out), Some(End::ModelGone(why)) if why.contains("does not answer")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_session_that_has_answered_since_is_replaced_again() {
+    let mut stage = ignored();
+    stage.run_until(23_020);
+    stage.at(23_100, ModelEvent::Offered);
+    stage.at(23_110, ModelEvent::Configured);
+    stage.at(23_200, ModelEvent::ResponseStarted { response: "r2" });
+    stage.at(23_210, tool("r2", "note", r#"{"text":"Tuesday"}"#));
+    assert_eq!(asked(&stage.at(23_220, ended("r2"))), 1);
+    assert!(stage.run_until(43_220).contains(&Output::OpenModel));
+}
+
+#[test]
+fn a_request_that_was_late_is_not_answered_twice() {
+    let mut stage = ignored();
+    stage.run_until(13_020);
+    let mut out = stage.at(13_100, ModelEvent::ResponseStarted { response: "late" });
+    // The second request finds the model busy with the first.
+    out.extend(stage.at(
+        13_110,
+        ModelEvent::Error {
+            about: Some(Request::Respond),
+            kind: ErrorKind::Busy,
+            message: "busy".into(),
+        },
+    ));
+    out.extend(stage.at(13_120, audio("late", "a", 1_600)));
+    out.extend(stage.at(13_200, ended("late")));
+    out.extend(stage.run_until(30_000));
+    assert_eq!(asked(&out), 0, "{out:?}");
+}

@@ -8,6 +8,7 @@ mod host;
 mod keys;
 mod machines;
 mod observer;
+mod old_sessions;
 mod opening;
 mod property;
 mod questions;

@@ -488,3 +488,20 @@ fn a_request_that_was_late_is_not_answered_twice() {
     out.extend(stage.run_until(30_000));
     assert_eq!(asked(&out), 0, "{out:?}");
 }
+
+#[test]
+fn a_long_turn_that_the_new_session_still_hears_is_not_answered_before_its_end() {
+    let mut stage = asked_something();
+    stage.at(3_000, GONE);
+    stage.at(3_300, ModelEvent::Offered);
+    stage.at(3_310, ModelEvent::Configured);
+    stage.at(3_320, ModelEvent::SpeechStarted);
+    let mut out = frames(&mut stage, 3_400, 5_400, 0x90);
+    out.extend(stage.at(5_400, ModelEvent::SpeechStopped));
+    out.extend(stage.run_until(5_500));
+    assert_eq!(asked(&out), 0, "{out:?}");
+    stage.at(5_500, ModelEvent::Committed { item: "q2" });
+    understood(&mut stage, 5_600, "q2");
+    let out = stage.agent_says(5_700, "r", "a", "About Thursday.", 1_600);
+    assert_eq!(asked(&out), 0);
+}

@@ -132,6 +132,8 @@ pub(super) struct Observer {
     /// The carrier says that a mailbox answered; just now, or ever. It is disclosed to once more.
     mailbox_now: bool,
     mailbox: bool,
+    /// The model says that it is one.
+    voicemail: bool,
     /// The disclosure is being played to it.
     again: bool,
     /// A generation ended, so that lines may be cut short.
@@ -394,8 +396,9 @@ impl Observer {
                 slot, role, text, ..
             }) => self.line(*slot, *role, text),
             Output::Publish(Change::Disclosed) => self.disclosure(),
-            Output::Publish(Change::Verdict { .. }) => {
+            Output::Publish(Change::Verdict { outcome, .. }) => {
                 self.ending = true;
+                self.voicemail |= *outcome == Outcome::Voicemail;
                 Ok(())
             }
             Output::Publish(_) => Ok(()),
@@ -411,7 +414,7 @@ impl Observer {
         if std::mem::take(&mut self.must_end) {
             ensure!(self.over.is_some(), "the call should have ended");
             let mut end = self.must_end_as.take();
-            if self.mailbox && self.over == Some(End::Voicemail) {
+            if (self.mailbox || self.voicemail) && self.over == Some(End::Voicemail) {
                 // Also if it cut the line itself.
                 end = end.filter(|end| *end != End::CalleeHungUp);
             }

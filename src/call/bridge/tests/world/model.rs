@@ -189,7 +189,11 @@ impl World<'_> {
             return Ok(());
         };
         let (name, arguments) = match arg % 8 {
-            0 | 4 => ("end_call", END_CALL),
+            0 => ("end_call", END_CALL),
+            4 => (
+                "end_call",
+                r#"{"summary":"Left a message.","outcome":"voicemail"}"#,
+            ),
             1 => ("end_call", "{}"),
             7 => ("wait", r#"{"reason":"music"}"#),
             5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),

@@ -166,6 +166,9 @@ async fn and_another_that_is_lost_at_once_loses_nothing_of_what_the_callee_said(
     model.configuration().await;
     let meanwhile = noise(1_600, 8);
     carrier.say(&meanwhile);
+    // What is said by then was said while there was no session.
+    carrier.press('5');
+    until(&call.session, "the key", |now| now.transcript.len() == 2).await;
     for _ in 0..2 {
         model.confirm();
         assert_same_audio(&model.heard(meanwhile.len()).await, &meanwhile);

@@ -180,10 +180,7 @@ impl Observer {
             }
             Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
             Input::Model(ModelEvent::Lost { returns, .. }) if !self.lost => {
-                let over = self
-                    .answered
-                    .is_some_and(|at| at + self.max_duration <= now);
-                self.must_end = !returns && !self.ending && !self.mailbox && !over;
+                self.must_end = !returns && !self.ending && !self.mailbox && !self.time_is_up();
                 self.session_is_gone();
                 self.session_is_lost();
             }
@@ -286,6 +283,12 @@ impl Observer {
             } => self.keys_wanted += 1,
             _ => {}
         }
+    }
+
+    /// The call is at its maximum, and its last sentence may be all that is left of it.
+    fn time_is_up(&self) -> bool {
+        self.answered
+            .is_some_and(|at| at + self.max_duration <= self.now)
     }
 
     /// Sessions that are lost one after another are one loss.
@@ -428,7 +431,7 @@ impl Observer {
             return Ok(());
         }
         self.questions.settled()?;
-        let patient = self.lost && !self.ending && !self.mailbox;
+        let patient = self.lost && !self.ending && !self.mailbox && !self.time_is_up();
         let since = self.lost_since.filter(|_| patient);
         ensure!(
             since.is_none_or(|since| self.now < since + RETURNS + self.stalled),

@@ -37,6 +37,8 @@ pub(crate) struct Moment {
     pub(crate) hangs_up: bool,
     /// The media stream breaks off here.
     pub(crate) stream_breaks: bool,
+    /// And nobody will connect another one.
+    pub(crate) line_dies: bool,
 }
 
 /// How far a callee was heard, as machine detection listens.
@@ -167,6 +169,13 @@ impl Person {
             Step::LoseStream => {
                 moment.stream_breaks = true;
                 self.next();
+            }
+            Step::LoseLine(time) => {
+                let time = *time;
+                (moment.stream_breaks, moment.line_dies) = (true, true);
+                self.next();
+                self.script.push_front(Step::HangUp);
+                self.script.push_front(Step::Pause(time));
             }
             Step::Pause(time) | Step::BadLine(time) if FRAME_TIME * self.frames >= *time => {
                 self.next();

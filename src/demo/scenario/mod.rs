@@ -4,6 +4,7 @@
 mod endings;
 mod hiccups;
 mod host;
+mod machines;
 mod openings;
 mod turns;
 
@@ -100,6 +101,7 @@ impl Scenario {
 /// All of them, in the order of a call.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     let middle = turns::ALL.iter().chain(host::ALL).chain(hiccups::ALL);
+    let middle = middle.chain(machines::ALL);
     openings::ALL.iter().chain(middle).chain(endings::ALL)
 }
 
@@ -154,6 +156,11 @@ fn asks_and(after: impl IntoIterator<Item = Step>) -> Vec<Step> {
     let mut script = asks();
     script.extend(after);
     script
+}
+
+/// What a callee says who was reached at last: agrees, and waits for the agent to hang up.
+fn agrees_at_once(who: &str) -> Vec<Step> {
+    then_agrees(vec![Step::say(who)])
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
         chunk: 0,
         frames: 0,
         broke: false,
+        line_died: false,
         playout: Playout::default(),
     };
     let end = leg.run(line, stream, &mut socket).await;
@@ -64,6 +65,10 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
         line.carrier.tasks.spawn(close(socket));
     }
     tell(line, stream, &leg.sid, "stream-stopped", None);
+    if leg.line_died {
+        // Until the callee is found to be gone.
+        return line.pause(PATIENCE).await;
+    }
     end
 }
 
@@ -146,6 +151,8 @@ struct Connected {
     frames: u64,
     /// The stream was lost on the way: nobody closes it.
     broke: bool,
+    /// And the whole line with it.
+    line_died: bool,
     playout: Playout,
 }
 
@@ -249,6 +256,7 @@ impl Connected {
         if moment.stream_breaks {
             line.call.record(&played, &[], &moment.understood);
             self.broke = true;
+            self.line_died = moment.line_dies;
             return Err(Gone);
         }
         let said: &[u8] = if moment.lost { &[] } else { &moment.said };

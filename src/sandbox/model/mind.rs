@@ -6,20 +6,18 @@
 //! questions, to an answer that is noted, confirmed, and ends the call. A callee who says "one
 //! moment" is waited for, one who says "press 1" gets that key pressed, one who says "ask your
 //! client" makes it ask, and a machine that says "leave a message" gets one. On hold, music and
-//! announcements are nobody; a menu that is read for the third time is given up.
+//! announcements are nobody. What it does about a menu that comes back, the session's instructions
+//! say: without any, it presses the same key for ever.
 //!
 //! A mind knows nothing but what its own session has heard, said or been told: what another session
 //! knew must be replayed to it.
 
 use serde_json::{Value, json};
 
-use super::reading::{is_announcement, keys_to_press, mission, tagged, unquoted};
+use super::reading::{MenuRules, is_announcement, menu_options, mission, tagged, unquoted};
 
 /// What was heard and is remembered, in turns.
 const MEMORY: usize = 100;
-
-/// A menu that is heard for this time leads nowhere.
-const MENU_TOO_OFTEN: usize = 3;
 
 /// A part of a response, which becomes one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +92,10 @@ pub(crate) struct Mind {
     instruction: Option<String>,
     /// What the callee said, latest last.
     heard: Vec<String>,
+    /// Keys that it had pressed, each with the menu that offered them.
+    pressed: Vec<(String, String)>,
+    /// It has tried again to press keys that were refused.
+    tried_again: bool,
 }
 
 impl Mind {
@@ -115,6 +117,10 @@ impl Mind {
         if tool == "note" {
             self.stage = self.stage.max(Stage::Noted);
             self.answer = arguments["text"].as_str().map(str::to_owned);
+        }
+        if let ("press_keys", Some(keys)) = (tool, arguments["digits"].as_str()) {
+            let menu = self.heard.last().cloned().unwrap_or_default();
+            self.pressed.push((menu, keys.to_owned()));
         }
     }
 
@@ -146,7 +152,13 @@ impl Mind {
         let mut parts = match news.last() {
             Some(News::Told(text)) if tagged("instruction", text).is_some() => Vec::new(),
             Some(News::Told(text)) => told(text, ask),
-            Some(News::Returned { tool, output }) => self.returned(tool, output, ask),
+            Some(News::Returned { tool, output }) => {
+                let heard = news.iter().rev().find_map(|news| match news {
+                    News::Heard(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                self.returned(tool, output, heard, ask)
+            }
             Some(News::Heard(text)) => self.listen(text, ask),
             None => self.go_on(ask),
         };
@@ -170,12 +182,58 @@ impl Mind {
         }
     }
 
-    fn returned(&mut self, tool: &str, output: &str, ask: &Ask<'_>) -> Vec<Part> {
+    /// A tool has returned, and meanwhile this was heard.
+    fn returned(
+        &mut self,
+        tool: &str,
+        output: &str,
+        heard: Option<&str>,
+        ask: &Ask<'_>,
+    ) -> Vec<Part> {
         match tool {
             "ask_host" => answered(output),
-            // Keys, waiting and the end of the call need no words.
-            "press_keys" | "wait" | "end_call" => Vec::new(),
+            "press_keys" => self.keys_returned(output, heard, ask),
+            // Waiting and the end of the call need no words.
+            "wait" | "end_call" => Vec::new(),
             _ => self.go_on(ask),
+        }
+    }
+
+    /// Keys that were pressed need no words. Those that were certainly not are pressed again, once;
+    /// of others, what was heard since, or is heard next, tells whether they were.
+    fn keys_returned(&mut self, output: &str, heard: Option<&str>, ask: &Ask<'_>) -> Vec<Part> {
+        let output: Value = serde_json::from_str(output).unwrap_or_default();
+        let Some(error) = output["error"].as_str() else {
+            return Vec::new();
+        };
+        let last = self.pressed.pop();
+        let refused = error.contains("were not pressed");
+        match last {
+            Some((menu, keys)) if refused && !std::mem::replace(&mut self.tried_again, true) => {
+                self.press(menu, keys)
+            }
+            _ if refused => Vec::new(),
+            _ => heard.map_or_else(Vec::new, |text| self.listen(text, ask)),
+        }
+    }
+
+    fn press(&mut self, menu: String, keys: String) -> Vec<Part> {
+        let arguments = json!({"digits": keys});
+        self.pressed.push((menu, keys));
+        call("press_keys", arguments)
+    }
+
+    /// Chooses from a menu: another option each time that it comes back, until it is to be given up.
+    fn choose(&mut self, menu: &str, options: &[String], ask: &Ask<'_>) -> Vec<Part> {
+        let rules = MenuRules::of(ask.session);
+        let tried = self.pressed.iter().filter(|(of, _)| of == menu).count();
+        if rules.given_up_at.is_some_and(|limit| tried + 1 >= limit) {
+            return self.give_up_menu(ask);
+        }
+        let which = if rules.another { tried } else { 0 };
+        match options.get(which).or(options.last()) {
+            Some(keys) => self.press(menu.to_owned(), keys.clone()),
+            None => Vec::new(),
         }
     }
 
@@ -194,19 +252,9 @@ impl Mind {
     fn answer_to(&mut self, text: &str, ask: &Ask<'_>) -> Vec<Part> {
         let lower = text.to_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-        if let Some(keys) =
-            keys_to_press(text, &mission(ask.session)).filter(|_| ask.may("press_keys"))
-        {
-            let times = self
-                .heard
-                .iter()
-                .filter(|heard| *heard == text.trim())
-                .count();
-            return if times >= MENU_TOO_OFTEN {
-                self.give_up_menu(ask)
-            } else {
-                call("press_keys", json!({"digits": keys}))
-            };
+        let options = menu_options(text, &mission(ask.session));
+        if !options.is_empty() && ask.may("press_keys") {
+            return self.choose(text.trim(), &options, ask);
         }
         if says(&["what did i say"]) {
             let before = self.heard.iter().rev().nth(1);
@@ -531,23 +579,67 @@ mod tests {
         assert_eq!(sentences(call()), [call()]);
     }
 
-    #[test]
-    fn menus_that_come_again_are_given_up() {
-        let all = ["press_keys", "note", "end_call"];
-        let mind = &mut Mind::default();
-        let menu = "For the bar, press 2.";
-        let called = |mind: &mut Mind| {
-            mind.hears(menu);
-            let parts = reply(mind, None, &all, &heard(menu));
-            let names = parts.into_iter().filter_map(|part| match part {
-                Part::Call { name, .. } => Some(name),
-                _ => None,
-            });
-            names.collect::<Vec<_>>()
+    /// What is pressed or done each time that this menu is heard, under these instructions.
+    fn in_a_circle(rules: &str, times: usize) -> Vec<String> {
+        let menu = "For the bar, press 1. For a table, press 2. For a person, press 0.";
+        let all = ["press_keys", "note", "end_call"].map(str::to_owned);
+        let session = format!("{SESSION}\n\n# Menus\n{rules}");
+        let ask = Ask {
+            own: None,
+            session: &session,
+            tools: &all,
+            written: false,
         };
-        assert_eq!(called(mind), ["press_keys"]);
-        assert_eq!(called(mind), ["press_keys"]);
-        assert_eq!(called(mind), ["note", "end_call"]);
+        let mind = &mut Mind::default();
+        let mut done = Vec::new();
+        for _ in 0..times {
+            for part in mind.reply(&ask, &heard(menu)) {
+                match part {
+                    Part::Call { name, arguments } => {
+                        let keys = arguments["digits"].as_str().unwrap_or(name);
+                        done.push(keys.to_owned());
+                    }
+                    Part::Say(words) | Part::Text(words) => done.push(words),
+                }
+            }
+        }
+        done
+    }
+
+    #[test]
+    fn a_menu_that_comes_back_is_treated_as_the_instructions_say() {
+        let another = "If the same menu comes back, try another option.";
+        let limit = "At the third time, note that the menu leads nowhere, and end the call.";
+        let both = format!("{another} {limit}");
+        assert_eq!(
+            in_a_circle(&both, 3),
+            ["2", "1", "note", "Goodbye.", "end_call"]
+        );
+        assert_eq!(in_a_circle(limit, 2), ["2", "2"]);
+        assert_eq!(in_a_circle(another, 5), ["2", "1", "0", "0", "0"]);
+        assert_eq!(in_a_circle("Be patient.", 5), ["2"; 5], "nobody told it");
+    }
+
+    #[test]
+    fn keys_that_were_not_pressed_are_pressed_again_and_others_are_listened_for() {
+        let output = |output: &str| News::Returned {
+            tool: "press_keys".into(),
+            output: output.into(),
+        };
+        let menu = "For the bar, press 2.";
+        let refused = r#"{"error":"The keys were not pressed: no."}"#;
+        let unknown = r#"{"error":"It is unknown whether the keys were pressed. Listen."}"#;
+        let all = ["press_keys"];
+        let mind = &mut Mind::default();
+        let pressed = call("press_keys", json!({"digits": "2"}));
+        assert_eq!(reply(mind, None, &all, &heard(menu)), pressed);
+        assert_eq!(reply(mind, None, &all, &[output(refused)]), pressed);
+        assert_eq!(reply(mind, None, &all, &[output(refused)]), [], "once");
+        assert_eq!(reply(mind, None, &all, &heard(menu)), pressed);
+        assert_eq!(reply(mind, None, &all, &[output(unknown)]), []);
+        assert_eq!(reply(mind, None, &all, &heard(menu)), pressed);
+        let again = [News::Heard(menu.into()), output(unknown)];
+        assert_eq!(reply(mind, None, &all, &again), pressed);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct ModelSession {
     pub truncations: Vec<(String, u64)>,
     /// Items that were deleted.
     pub deletions: Vec<String>,
+    /// The items of the conversation as they stand, in order: all that the model knows beside its
+    /// instructions.
+    pub context: Vec<Value>,
     /// The inner objects of all `error` events that were sent.
     pub errors: Vec<Value>,
     /// The `response` objects of all `response.done` events that were sent.

@@ -141,3 +141,11 @@ fn a_response_that_begins_while_nobody_listens_is_not_heard_from_its_middle() {
     stage.at(3_200, CarrierEvent::Attached);
     assert_eq!(stage.at(3_210, audio("r", "a", 1_600)), []);
 }
+
+#[test]
+fn a_call_that_the_carrier_ends_while_the_stream_is_lost_is_over_at_once() {
+    let mut stage = Stage::open();
+    stage.at(5_000, CarrierEvent::Detached);
+    let out = stage.at(5_500, Command::End(End::CalleeHungUp));
+    assert_eq!(hung_up(&out), Some(&End::CalleeHungUp), "{out:?}");
+}

@@ -181,3 +181,30 @@ fn an_answer_that_the_model_begins_by_itself_before_the_keys_is_not_heard() {
     assert_eq!(out, [Output::Model(ToModel::Cancel)]);
     assert_eq!(stage.at(3_110, audio("auto", "x", 1_600)), []);
 }
+
+#[test]
+fn a_menu_that_leads_nowhere_is_noted_and_left_with_a_goodbye() {
+    let mut stage = Stage::open();
+    for round in 0..2 {
+        let time = 3_000 + 5_000 * round;
+        stage.callee_says(time, time + 1_000, "menu");
+        stage.at(time + 1_100, ModelEvent::ResponseStarted { response: "r" });
+        stage.at(time + 1_110, tool("r", "press_keys", PRESS));
+        stage.at(time + 1_120, ended("r"));
+        stage.at(time + 1_130, CarrierEvent::Detached);
+        let back = stage.at(time + 2_000, CarrierEvent::Attached);
+        assert!(output(&back).is_some_and(|output| output.contains("pressed")));
+    }
+    stage.callee_says(13_000, 14_000, "menu");
+    stage.at(14_100, ModelEvent::ResponseStarted { response: "r" });
+    let noted = stage.at(14_110, tool("r", "note", r#"{"text":"A circle."}"#));
+    assert!(noted.contains(&Output::Publish(Change::Note("A circle.".into()))));
+    stage.at(14_120, words("bye", "Goodbye."));
+    let mut sent = stage.at(14_130, audio("r", "bye", 1_600));
+    sent.extend(stage.at(14_135, ModelEvent::AudioDone { item: "bye" }));
+    stage.at(14_140, tool("r", "end_call", END_CALL));
+    let out = stage.at(14_150, ended("r"));
+    assert_eq!((pressed(&out), hung_up(&out)), (None, None));
+    let out = stage.at(14_400, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(hung_up(&out), Some(&End::Completed));
+}

@@ -232,3 +232,16 @@ fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
     let out = stage.at(9_000, ModelEvent::SpeechStopped);
     assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Models)]);
 }
+
+#[test]
+fn a_mailbox_without_a_tone_is_told_after_its_silence_what_it_did_not_record() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, CarrierEvent::Attached);
+    // Its words are over: the greeting answers them, and is heard while the carrier still listens.
+    let greeted = stage.callee_says(1_200, 2_000, "leave a message");
+    assert_eq!(heard_audio(&greeted), 1_600);
+    stage.at(2_300, CarrierEvent::Played(last_mark(&greeted)));
+    let out = stage.at(3_500, answered(AnsweredBy::Mailbox));
+    assert_eq!(hung_up(&out), None);
+    leaves_a_message(&mut stage, 3_500, &out);
+}

@@ -539,3 +539,37 @@ fn an_old_session_stays_until_another_can_be_had() {
             .contains(&Output::OpenModel)
     );
 }
+
+#[test]
+fn the_third_session_knows_what_was_said_in_the_first_two() {
+    let mut stage = Stage::open();
+    let mut time = 3_000;
+    for (question, answer) in [
+        ("What is it about?", "About Thursday."),
+        ("When?", "At ten."),
+    ] {
+        stage.callee_says(time, time + 400, question);
+        let text = question.into();
+        let item = question;
+        stage.at(time + 500, ModelEvent::CallerWords { item, text });
+        let sent = stage.agent_says(time + 600, answer, answer, answer, 1_600);
+        stage.at(time + 1_000, CarrierEvent::Played(last_mark(&sent)));
+        assert_eq!(stage.at(time + 1_100, GONE), [Output::OpenModel]);
+        let back = stage.at(time + 1_200, ModelEvent::Offered);
+        assert_eq!(recalled(&back).last(), Some(&&said(answer)));
+        if question == "When?" {
+            assert_eq!(
+                recalled(&back),
+                [
+                    &said(GREETING),
+                    &heard("What is it about?"),
+                    &said("About Thursday."),
+                    &heard("When?"),
+                    &said("At ten."),
+                ]
+            );
+        }
+        assert_eq!(asked(&stage.at(time + 1_300, ModelEvent::Configured)), 0);
+        time += 2_000;
+    }
+}

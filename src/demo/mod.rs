@@ -29,9 +29,6 @@ use crate::config::Values;
 use crate::phone::E164;
 use crate::sandbox::{self, Sandbox};
 
-/// Far more than any call here takes: it plays in real time.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How long the judgement of a call, and the end of its line, may come after its end.
 const AFTERMATH: Duration = Duration::from_secs(6);
 
@@ -84,9 +81,14 @@ pub async fn run(
 ) -> Result<bool, String> {
     if asked.get_flag("list") {
         let width = scenario::all().map(|scenario| scenario.name.len()).max();
-        for Scenario { name, about, .. } in scenario::all() {
+        for scenario in scenario::all() {
+            let Scenario { name, about, .. } = scenario;
             let width = width.unwrap_or_default();
-            writeln!(out, "{name:width$}  {about}").map_err(|error| error.to_string())?;
+            let takes = match scenario.minutes {
+                1 => String::new(),
+                minutes => format!(" (takes {minutes} minutes)"),
+            };
+            writeln!(out, "{name:width$}  {about}{takes}").map_err(|error| error.to_string())?;
         }
         return Ok(true);
     }
@@ -148,17 +150,21 @@ async fn show_call(
             never = act(scenario.host, board, &session, sandbox) => match never {},
         }
     };
-    let ended = timeout(PATIENCE, playing)
+    let patience = Duration::from_secs(60 * scenario.minutes);
+    let ended = timeout(patience, playing)
         .await
         .map_err(|_| "the call did not end")?;
     let line = line_over(&session.call, sandbox).await;
     let snapshot = judged(&session.call, sandbox).await;
+    let mut sessions = sandbox.model_sessions();
+    let mut errors = sessions.iter().flat_map(|session| &session.errors);
     let seen = Seen {
         derived: ended.summary,
         snapshot,
         line,
-        sessions: sandbox.model_sessions().len(),
-        model: sandbox.model_sessions().pop().unwrap_or_default(),
+        expired: errors.any(|error| error["code"] == "session_expired"),
+        sessions: sessions.len(),
+        model: sessions.pop().unwrap_or_default(),
         greeting_wait: app.config.phone.greeting_wait,
         complaints: sandbox.complaints(),
     };

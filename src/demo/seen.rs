@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) line: Option<sandbox::Call>,
     /// How many sessions of the model it took.
     pub(super) sessions: usize,
+    /// One of them reached its maximum duration and was ended by the model.
+    pub(super) expired: bool,
     /// As the last of them saw it.
     pub(super) model: ModelSession,
     /// The configured wait for a "hello".

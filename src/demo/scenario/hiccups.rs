@@ -31,6 +31,26 @@ const IN_THE_ANSWER: LossMoment = LossMoment::InResponse {
 /// For so long after a stream was lost the carrier does not know that the callee is gone.
 const DEAD_FOR: Duration = Duration::from_millis(500);
 
+/// Asks the agent to wait and comes back after `time`. Meanwhile the line sends next to nothing, as one
+/// that leaves silence out.
+fn comes_back_after(time: Duration) -> Vec<Step> {
+    let alive = Duration::from_millis(40);
+    let every = Duration::from_secs(4);
+    let mut script = vec![
+        Step::say("Dental practice."),
+        Step::WaitForAgentToFinish,
+        Step::say("One moment, please."),
+    ];
+    let mut waited = Duration::ZERO;
+    while waited < time {
+        script.extend([Step::BadLine(every - alive), Step::Pause(alive)]);
+        waited += every;
+    }
+    let back = Step::say("Hello, this is the reception. How can I help you?");
+    script.extend(then_agrees(vec![back]));
+    script
+}
+
 /// What is said in a call that goes well, and that each session must be told.
 const ALL_SAID: &[(Role, &str)] = &[
     (Role::Agent, "this is an AI assistant"),
@@ -249,6 +269,7 @@ pub(super) const ALL: &[Scenario] = &[
         },
         also: |seen, checks| {
             checks.same("sessions of the model", seen.sessions, 2);
+            seen.is_one_conversation(checks, ALL_SAID, ALL_KNOWN);
             let said = seen.heard().matches("One moment, please.").count();
             checks.same("times it is said", said, 1);
             let line = seen.place(Role::Agent, "One moment, please.");
@@ -277,6 +298,44 @@ pub(super) const ALL: &[Scenario] = &[
             checks.same("sessions of the model", seen.sessions, 2);
             checks.same("lines cut off", seen.cut_off().len(), 0);
             seen.is_one_conversation(checks, ALL_SAID, ALL_KNOWN);
+        },
+        ..Scenario::GOOD
+    },
+    Scenario {
+        name: "session-grows-old",
+        about: "on hold for 55 minutes: another session takes over before the hour, and knows why it is called",
+        haste: 1,
+        minutes: 57,
+        settings: &[
+            ("OPENAGENT_PHONE_HOLD_SECONDS", Some("3600")),
+            ("OPENAGENT_PHONE_MAX_DURATION_SECONDS", Some("3600")),
+        ],
+        options: || person(comes_back_after(Duration::from_secs(55 * 60))),
+        also: |seen, checks| {
+            checks.same("sessions of the model", seen.sessions, 2);
+            checks.same("streams", seen.streams(), 1);
+            checks.that("the first was left in time", !seen.expired);
+            let held = seen.place(Role::System, "On hold");
+            checks.that("the host sees the hold", held.is_some());
+            seen.is_one_conversation(
+                checks,
+                &[
+                    (Role::Agent, "this is an AI assistant"),
+                    (Role::Caller, "One moment, please."),
+                    (Role::System, "On hold"),
+                    (Role::Caller, "this is the reception"),
+                    (Role::Caller, "Tuesday at ten works"),
+                    (Role::Agent, "I have noted that"),
+                ],
+                &[
+                    "this is an AI assistant",
+                    "One moment, please.",
+                    "\"name\":\"wait\"",
+                    "this is the reception",
+                    "Tuesday at ten works",
+                    "I have noted that",
+                ],
+            );
         },
         ..Scenario::GOOD
     },

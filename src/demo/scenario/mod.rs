@@ -25,6 +25,9 @@ pub struct Scenario {
     /// So many times faster than real time it may be played without a change to what happens:
     /// the waits of the conversation itself do not go faster.
     pub haste: u32,
+    /// So many minutes it takes at most. One that takes more than one must wait for something that
+    /// takes its time, such as the hour of a session.
+    pub minutes: u64,
     /// Settings that it needs; none is "not set".
     pub(super) settings: &'static [(&'static str, Option<&'static str>)],
     /// Callee, carrier and model.
@@ -63,6 +66,7 @@ impl Scenario {
         name: "",
         about: "",
         haste: 4,
+        minutes: 1,
         settings: &[],
         options: Options::default,
         host: Host::Waits,

@@ -183,6 +183,15 @@ impl Seen {
         latency.map_or(0, |latency| latency.first_word_ms)
     }
 
+    /// The callee was there before the model had said the greeting.
+    pub(super) fn picked_up_too_early(&self) -> bool {
+        let began = self.line.as_ref().and_then(|line| line.stream_began);
+        let ready = self.model.response_ended.first();
+        began
+            .zip(ready)
+            .is_some_and(|(began, ready)| began < *ready)
+    }
+
     /// Silence that the model heard before these words of the callee although the carrier never
     /// sent it, in milliseconds.
     pub(super) fn padded_before(&self, words: &str) -> Option<usize> {

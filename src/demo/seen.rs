@@ -228,11 +228,11 @@ impl Seen {
 }
 
 /// The first of `wanted` that does not stand in `all` behind those before it.
-fn first_missing<'a, T, W>(
+fn first_missing<T, W>(
     mut all: impl Iterator<Item = T>,
-    wanted: &'a [W],
+    wanted: &[W],
     is: impl Fn(&T, &W) -> bool,
-) -> Option<&'a W> {
+) -> Option<&W> {
     wanted.iter().find(|want| !all.any(|one| is(&one, want)))
 }
 

@@ -34,8 +34,7 @@ const DEAD_FOR: Duration = Duration::from_millis(500);
 /// Asks the agent to wait and comes back after `time`. Meanwhile the line sends next to nothing, as one
 /// that leaves silence out.
 fn comes_back_after(time: Duration) -> Vec<Step> {
-    let alive = Duration::from_millis(40);
-    let every = Duration::from_secs(4);
+    let (nothing, alive) = (Duration::from_millis(3_960), Duration::from_millis(40));
     let mut script = vec![
         Step::say("Dental practice."),
         Step::WaitForAgentToFinish,
@@ -43,8 +42,8 @@ fn comes_back_after(time: Duration) -> Vec<Step> {
     ];
     let mut waited = Duration::ZERO;
     while waited < time {
-        script.extend([Step::BadLine(every - alive), Step::Pause(alive)]);
-        waited += every;
+        script.extend([Step::BadLine(nothing), Step::Pause(alive)]);
+        waited += nothing + alive;
     }
     let back = Step::say("Hello, this is the reception. How can I help you?");
     script.extend(then_agrees(vec![back]));

@@ -26,6 +26,7 @@ use super::webhook::is_loopback;
 use crate::sandbox::callee::FRAME;
 use crate::sandbox::hex32;
 use crate::sandbox::mishap::Mishap;
+use crate::sandbox::person::Break;
 
 /// How long the product may take for the handshake, for reading a frame, for closing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -253,10 +254,10 @@ impl Connected {
         }
         let played = self.playout.play(FRAME);
         let (moment, over) = line.live(&played);
-        if moment.stream_breaks {
+        if let Some(breaks) = moment.breaks {
             line.call.record(&played, &[], &moment.understood);
             self.broke = true;
-            self.line_died = moment.line_dies;
+            self.line_died = breaks == Break::Line;
             return Err(Gone);
         }
         let said: &[u8] = if moment.lost { &[] } else { &moment.said };

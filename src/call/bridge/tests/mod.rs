@@ -14,17 +14,21 @@ mod questions;
 mod sessions;
 mod silence;
 mod turns;
+mod unsteady;
 mod world;
 
 use std::time::Duration;
 
 use super::event::{
-    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, ToCarrier,
-    Turns,
+    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, Stream,
+    ToCarrier, Turns,
 };
 use super::*;
+use crate::call::audio::Audio;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;
+
+const ATTACHED: CarrierEvent = CarrierEvent::Attached(Stream::Usual);
 
 const GREETING: &str = "Hello, this is an AI assistant, calling on behalf of Ada.";
 
@@ -79,7 +83,7 @@ impl Stage {
     }
 
     fn greeted(mut self) -> Self {
-        self.at(1_000, CarrierEvent::Attached);
+        self.at(1_000, ATTACHED);
         let greeted = self.tick(2_000);
         assert_eq!(
             greeted.iter().filter(|o| is_audio(o)).count(),

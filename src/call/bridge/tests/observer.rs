@@ -10,6 +10,13 @@ use super::*;
 /// Samples that one mark may stand for.
 const MARK_EVERY: u64 = 1_600;
 
+/// For a response that was asked for to begin.
+const SWALLOWED: Duration = Duration::from_secs(10);
+
+/// For a lost session to be replaced by one that works, and how soon that shows.
+const RETURNS: Duration = Duration::from_secs(8);
+const PROVEN: Duration = Duration::from_secs(5);
+
 /// What may be said beyond the maximum duration.
 const LAST_SENTENCE: Duration = Duration::from_secs(5);
 
@@ -70,6 +77,9 @@ pub(super) struct Observer {
     pub(super) active: Option<String>,
     /// The model's session is gone.
     lost: bool,
+    /// Since when, and since when there is another one, which has not answered anything.
+    lost_since: Option<Duration>,
+    replaced: Option<Duration>,
     /// Another one is being opened.
     opening: bool,
     /// The call is about to end, and its goodbye may have been said.
@@ -80,8 +90,9 @@ pub(super) struct Observer {
     aside_words: BTreeSet<String>,
     /// What a response beside the conversation made is being played.
     aside_played: Option<String>,
-    /// One was asked for and has neither begun nor been refused.
-    asked: bool,
+    /// One was asked for and has neither begun nor been refused; since when, and how often.
+    asked: Option<(Respond, Duration, u8)>,
+    now: Duration,
     /// Responses of which something was not sent: nothing more of them may be.
     dead: BTreeSet<String>,
 
@@ -112,6 +123,8 @@ pub(super) struct Observer {
     response_done: bool,
     must_end: bool,
     must_end_as: Option<End>,
+    /// A stream has just come that follows keys.
+    after_keys: bool,
     /// Times that the model wanted keys pressed, and they were not.
     keys_wanted: u32,
     /// The carrier says that a mailbox answered; just now, or ever. It is disclosed to once more.
@@ -135,9 +148,11 @@ impl Observer {
 
     /// Something is about to be fed.
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
+        self.now = now;
         self.passing = None;
         self.late = false;
         self.mailbox_now = false;
+        self.after_keys = false;
         self.well_said = false;
         self.audio_done = None;
         self.response_done = false;
@@ -149,7 +164,8 @@ impl Observer {
         }
         self.questions.fed(now, input);
         match input {
-            Input::Carrier(CarrierEvent::Attached) => {
+            Input::Carrier(CarrierEvent::Attached(stream)) => {
+                self.after_keys = *stream != Stream::Usual;
                 self.stream_is_lost();
                 self.attached = true;
                 self.answered.get_or_insert(now);
@@ -165,14 +181,14 @@ impl Observer {
                     .is_some_and(|at| at + self.max_duration <= now);
                 self.must_end = !returns && !self.ending && !self.mailbox && !over;
                 self.session_is_gone();
-                self.lost = true;
+                self.session_is_lost();
             }
             Input::Model(ModelEvent::Offered | ModelEvent::NotOpened { .. }) => {
                 self.opening = false;
             }
             Input::Model(event) if !self.lost => self.fed_by_model(event),
             Input::Command(Command::Answered(who)) => {
-                self.mailbox_now = *who == AnsweredBy::Mailbox;
+                self.mailbox_now = matches!(who, AnsweredBy::Tone | AnsweredBy::Mailbox);
                 self.mailbox |= self.mailbox_now;
             }
             Input::Command(Command::End(end)) => {
@@ -190,7 +206,7 @@ impl Observer {
                     self.said.clear();
                 }
                 self.active = Some((*response).to_owned());
-                self.asked = false;
+                self.asked = None;
             }
             ModelEvent::AsideStarted { response } => {
                 self.said.clear();
@@ -204,6 +220,9 @@ impl Observer {
                 self.well_said = self.said.contains(GREETING)
                     && *ending == ResponseEnding::Completed
                     && items.any(|seen| seen.response == *response && seen.received > 0);
+                if !matches!(ending, ResponseEnding::Failed { .. }) {
+                    self.replaced = None;
+                }
                 self.active = None;
                 self.response_done = true;
                 for seen in self.items.values_mut() {
@@ -254,7 +273,7 @@ impl Observer {
             }
             ModelEvent::Error { about, kind, .. } => {
                 if *about == Some(Request::Respond) {
-                    self.asked = false;
+                    self.asked = None;
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
             }
@@ -265,10 +284,19 @@ impl Observer {
         }
     }
 
+    /// Sessions that are lost one after another are one loss.
+    fn session_is_lost(&mut self) {
+        self.lost = true;
+        let works = self.replaced.is_none_or(|at| at + PROVEN <= self.now);
+        if works || self.lost_since.is_none() {
+            self.lost_since = Some(self.now);
+        }
+    }
+
     /// Nothing more comes of it, and no other session knows what it said.
     fn session_is_gone(&mut self) {
         self.active = None;
-        self.asked = false;
+        self.asked = None;
         self.response_done = true;
         self.said.clear();
         for seen in self.items.values_mut() {
@@ -332,6 +360,17 @@ impl Observer {
             Output::OpenModel => {
                 ensure!(!self.opening, "two sessions are opened at once");
                 self.opening = true;
+                if !self.lost {
+                    // It answered nothing: no call here is so long that its session grows old.
+                    let swallowed = self.asked.take();
+                    let twice = swallowed.is_some_and(|(_, since, times)| {
+                        times == 1 && since + SWALLOWED <= self.now
+                    });
+                    ensure!(twice, "a session that works is left");
+                    self.session_is_gone();
+                    self.questions.lost();
+                    self.session_is_lost();
+                }
                 Ok(())
             }
             Output::TakeModel => {
@@ -339,9 +378,10 @@ impl Observer {
                 self.dead.extend(self.active.clone());
                 self.session_is_gone();
                 self.lost = false;
+                self.replaced = Some(self.now);
                 Ok(())
             }
-            Output::PressKeys(_) => {
+            Output::PressKeys { .. } => {
                 ensure!(self.attached, "keys without a line");
                 ensure!(self.disclosed, "keys before the disclosure");
                 let wanted = self.keys_wanted.checked_sub(1);
@@ -460,10 +500,16 @@ impl Observer {
                 let words = respond.instructions.as_deref().unwrap_or_default();
                 self.ending |= words.to_lowercase().contains("goodbye");
 
-                ensure!(!self.asked, "asked for two responses at once");
+                let again = self.asked.take().map_or(Ok(0), |(before, since, times)| {
+                    let repeats = before == *respond && times == 0;
+                    let late = since + SWALLOWED <= self.now;
+                    ensure!(repeats && late, "asked for two responses at once");
+                    Ok(times + 1)
+                })?;
                 let active = &self.active;
                 ensure!(active.is_none(), "asked for a response during {active:?}");
-                self.asked = !respond.aside;
+                let asked = (respond.clone(), self.now, again);
+                self.asked = (!respond.aside).then_some(asked);
             }
             ToModel::Cancel => {
                 let active = self.active.clone();
@@ -514,6 +560,8 @@ impl Observer {
         let known = *self.lines.entry(slot).or_insert(owner);
         ensure!(known == owner, "line {slot} belongs to {known:?}: {text}");
         if role != Role::Agent {
+            let pressed = text.starts_with("Keys pressed by the agent");
+            ensure!(!pressed || self.after_keys, "nothing says so: {text}");
             return Ok(());
         }
         let interrupted = text.ends_with('—');
@@ -591,6 +639,12 @@ impl Observer {
             return Ok(());
         }
         self.questions.settled()?;
+        let patient = self.lost && !self.ending && !self.mailbox;
+        let since = self.lost_since.filter(|_| patient);
+        ensure!(
+            since.is_none_or(|since| self.now < since + RETURNS + self.stalled),
+            "waits too long for a session"
+        );
         let tail = |sent: &&Sent| matches!(sent, Sent::Audio(..));
         let mut unmarked = self.stream.iter().rev().take_while(tail);
         if self.response_done || self.passing.is_none() {

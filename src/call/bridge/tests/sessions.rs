@@ -2,18 +2,18 @@
 
 use super::*;
 
-const GONE: ModelEvent<'_> = ModelEvent::Lost {
+pub(super) const GONE: ModelEvent<'_> = ModelEvent::Lost {
     why: "It is gone.",
     returns: true,
 };
 
-const NOT_YET: ModelEvent<'_> = ModelEvent::NotOpened {
+pub(super) const NOT_YET: ModelEvent<'_> = ModelEvent::NotOpened {
     why: "It does not answer.",
     returns: true,
 };
 
 /// "One moment, please" is held, of a second; greeted at 2000, open since 2200.
-fn with_moment() -> Stage {
+pub(super) fn with_moment() -> Stage {
     let mut stage = Stage::with(|settings| settings.one_moment = Some("Say it.".into()));
     stage.at(10, ModelEvent::Configured);
     stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
@@ -31,7 +31,7 @@ fn with_moment() -> Stage {
     stage.greeted()
 }
 
-fn recalled(outputs: &[Output]) -> Vec<&Recall> {
+pub(super) fn recalled(outputs: &[Output]) -> Vec<&Recall> {
     let all = to_model(outputs).into_iter().filter_map(|to| match to {
         ToModel::Recall(recall) => Some(recall),
         _ => None,
@@ -43,11 +43,11 @@ fn said(text: &str) -> Recall {
     Recall::Said(text.into())
 }
 
-fn heard(text: &str) -> Recall {
+pub(super) fn heard(text: &str) -> Recall {
     Recall::Heard(text.into())
 }
 
-fn to_listen(outputs: &[Output]) -> u64 {
+pub(super) fn to_listen(outputs: &[Output]) -> u64 {
     let audio = to_model(outputs).into_iter().map(|to| match to {
         ToModel::Audio(audio) => audio.samples(),
         _ => 0,
@@ -55,7 +55,7 @@ fn to_listen(outputs: &[Output]) -> u64 {
     audio.sum()
 }
 
-fn frame(at: u64, level: u8) -> CarrierEvent {
+pub(super) fn frame(at: u64, level: u8) -> CarrierEvent {
     CarrierEvent::Audio {
         at: ms(at),
         audio: Audio::from_samples(&[level; 160]),
@@ -86,13 +86,13 @@ fn the_conversation_goes_on_in_another_session_that_knows_what_was_said() {
         [
             &said(GREETING),
             &heard("What is it about?"),
-            &Recall::Called {
-                call: "call_1".into(),
-                name: "note".into(),
-                arguments: r#"{"text":"curious"}"#.into(),
-            },
             &said("About Thursday."),
         ]
+    );
+    let note = to_model(&back)[2];
+    assert!(
+        matches!(note, ToModel::Tell(text) if text.contains("note") && text.contains("curious")),
+        "what it did is told in words: {back:?}"
     );
     assert_eq!(
         to_model(&back).last(),
@@ -404,7 +404,8 @@ fn keys_that_were_pressed_meanwhile_are_told_in_words() {
     stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
     stage.at(3_010, tool("r", "press_keys", r#"{"digits":"1"}"#));
     let out = stage.at(3_020, ended("r"));
-    assert!(out.contains(&Output::PressKeys("1".into())));
+    let (number, digits) = (1, "1".into());
+    assert!(out.contains(&Output::PressKeys { number, digits }));
     stage.at(3_030, GONE);
     let back = stage.at(3_200, ModelEvent::Offered);
     assert_eq!(
@@ -412,7 +413,7 @@ fn keys_that_were_pressed_meanwhile_are_told_in_words() {
         [&said(GREETING)],
         "a function without output is left out"
     );
-    let out = stage.at(3_300, CarrierEvent::Attached);
+    let out = stage.at(3_300, CarrierEvent::Attached(Stream::AfterKeys(1)));
     let told = to_model(&out);
     assert!(
         matches!(told[0], ToModel::Tell(text) if text.contains("press_keys") && text.contains("pressed")),
@@ -510,6 +511,29 @@ fn an_old_session_is_replaced_in_a_quiet_moment() {
         "the new one is young"
     );
     assert!(stage.run_until(112 * MINUTE).contains(&Output::OpenModel));
+}
+
+#[test]
+fn a_session_that_is_gone_before_it_takes_over_is_forgotten() {
+    let mut stage = long_call();
+    stage.run_until(55 * MINUTE - 1_000);
+    stage.at(55 * MINUTE - 500, ModelEvent::SpeechStarted);
+    assert!(
+        stage
+            .run_until(58 * MINUTE + 40_000)
+            .contains(&Output::OpenModel)
+    );
+    stage.at(58 * MINUTE + 41_000, ModelEvent::Offered);
+    assert_eq!(stage.at(58 * MINUTE + 42_000, ModelEvent::Withdrawn), []);
+    let out = stage.run_until(59 * MINUTE + 11_000);
+    assert!(!out.contains(&Output::TakeModel));
+    assert!(!out.contains(&Output::OpenModel));
+    let out = stage.run_until(59 * MINUTE + 12_100);
+    assert!(out.contains(&Output::OpenModel), "half a minute later");
+    // Lost meanwhile, nothing is offered that could take over at once.
+    assert_eq!(stage.at(59 * MINUTE + 13_000, GONE), []);
+    let out = stage.at(59 * MINUTE + 13_100, ModelEvent::Offered);
+    assert!(out.contains(&Output::TakeModel));
 }
 
 #[test]

@@ -308,6 +308,46 @@ impl World<'_> {
 }
 
 impl World<'_> {
+    /// Sessions come and go.
+    pub(super) fn sessions(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::LosesModel(kind) if self.has_model => {
+                self.has_model = false;
+                self.forget();
+                let (why, returns) = ("It is gone.", kind > 20);
+                self.feed(ModelEvent::Lost { why, returns })
+            }
+            Step::OpensModel(kind) if self.opening => {
+                self.opening = false;
+                let why = "It does not answer.";
+                match kind {
+                    0..=5 => self.feed(ModelEvent::NotOpened {
+                        why,
+                        returns: false,
+                    }),
+                    6..=80 => self.feed(ModelEvent::NotOpened { why, returns: true }),
+                    _ => self.feed(ModelEvent::Offered),
+                }
+            }
+            Step::Flaps => {
+                for part in [
+                    Step::LosesModel(255),
+                    Step::OpensModel(255),
+                    Step::Wait(100),
+                    Step::LosesModel(255),
+                    Step::Wait(300),
+                    Step::OpensModel(255),
+                ] {
+                    self.step(part)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl World<'_> {
     /// An item with a wrong name, but none of another response: names are unique in a conversation,
     /// and a bridge does not remember all that it has heard.
     fn junk_item(&mut self, back: u8, response: Option<&String>) -> u8 {

@@ -329,7 +329,7 @@ pub(super) const ALL: &[Scenario] = &[
                 &[
                     "this is an AI assistant",
                     "One moment, please.",
-                    "\"name\":\"wait\"",
+                    "wait",
                     "this is the reception",
                     "Tuesday at ten works",
                     "I have noted that",

@@ -196,14 +196,10 @@ async fn act(host: Host, board: &Switchboard, session: &Session, sandbox: &Sandb
                 board.hang_up(session).await;
             }
         }
-        (Host::Answers(text), _) => loop {
-            let question = until(&session.call, |now| now.pending_question.clone()).await;
-            // A refusal is a call that has ended meanwhile; the checks tell.
-            let _ = session.answer(&question.id, text);
-        },
         (Host::AnswersAfter(words, text), _) => {
             let question = until(&session.call, |now| now.pending_question.clone()).await;
             said(&session.call, words).await;
+            // A refusal is a call that has ended meanwhile; the checks tell.
             let _ = session.answer(&question.id, text);
         }
         (Host::InstructsAtOnce(text), _) => {

@@ -50,9 +50,7 @@ pub(super) enum Host {
     Waits,
     /// Hangs up when the callee has heard these words.
     HangsUpAfter(&'static str),
-    /// Answers each question of the agent at once.
-    Answers(&'static str),
-    /// Answers when the agent has given up waiting and said so in the first words.
+    /// Answers the agent's question with the second, once the callee has heard the first to its end.
     AnswersAfter(&'static str, &'static str),
     /// Tells the agent this while the phone still rings.
     InstructsAtOnce(&'static str),

@@ -29,7 +29,7 @@ async fn played(scenario: &'static Scenario) -> (bool, String) {
     if let Err(error) = &result {
         printed.push_str(error);
     }
-    (result == Ok(true), printed)
+    (result.is_ok_and(|played| played.well), printed)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ use crate::call::snapshot::{Line, Role, Snapshot};
 use crate::call::switchboard::{Order, Switchboard};
 use crate::config::Values;
 use crate::phone::E164;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, ModelSession, Sandbox};
 
 /// Far more than any call here takes: it plays in real time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +50,15 @@ const SET_ASIDE: &[(&str, Option<&str>)] = &[
     ("OPENAGENT_PHONE_MAX_DAILY_USD", None),
     ("OPENAGENT_PHONE_METRICS", None),
 ];
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub struct Played {
+    /// All was as expected.
+    pub well: bool,
+    /// What the model was sent, session by session.
+    pub sessions: Vec<ModelSession>,
+}
 
 /// The arguments of `demo` itself.
 pub fn arguments(demo: Command) -> Command {
@@ -92,11 +101,11 @@ pub async fn run(
     }
     let name = asked.get_one::<String>("scenario").map(String::as_str);
     let scenario = scenario::find(name.unwrap_or(scenario::DEFAULT)).ok_or("no such scenario")?;
-    play(scenario, values, 1, out, stop).await
+    Ok(play(scenario, values, 1, out, stop).await?.well)
 }
 
 /// Plays a scenario and writes what happens to `out`, as it happens; call time passes `haste` times
-/// as fast as real time. Returns whether all was as expected.
+/// as fast as real time.
 ///
 /// # Errors
 ///
@@ -107,7 +116,7 @@ pub async fn play(
     haste: u32,
     out: &mut impl Write,
     stop: CancellationToken,
-) -> Result<bool, String> {
+) -> Result<Played, String> {
     let mut values = values.clone();
     for (name, value) in SET_ASIDE.iter().chain(scenario.settings) {
         values.replace(name, *value);
@@ -118,8 +127,12 @@ pub async fn play(
     let (app, sandbox) = started.map_err(|error| error.to_string())?;
     let result = show_call(scenario, &app, &sandbox, out).await;
     app.shut_down(Duration::from_secs(3)).await;
+    let sessions = sandbox.model_sessions();
     sandbox.shutdown().await;
-    result
+    Ok(Played {
+        well: result?,
+        sessions,
+    })
 }
 
 async fn show_call(

@@ -5,6 +5,7 @@
 //! - [`telegram`], [`discord`], [`whatsapp`]: those of the other channels; `channel` is what they share.
 //! - [`steer`]: taking part in a live call; [`confirm`]: asking the user before one is placed.
 //! - [`resources`]: calls as resources, with notifications.
+//! - [`schema`]: schemas as hosts want them.
 //! - [`stdio`]: serving on stdin and stdout, and stopping in time.
 
 pub mod calls;
@@ -13,6 +14,7 @@ mod confirm;
 pub mod discord;
 pub mod history;
 mod resources;
+mod schema;
 pub mod sms;
 pub mod status;
 pub mod stdio;
@@ -98,6 +100,9 @@ impl Server {
         }
         if app.channels.whatsapp.is_some() {
             tools += Self::whatsapp_tools();
+        }
+        for route in tools.map.values_mut() {
+            schema::plain(&mut route.attr);
         }
         Self {
             app,

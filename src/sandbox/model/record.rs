@@ -22,6 +22,8 @@ pub struct ModelSession {
     pub safety_identifier: Option<String>,
     /// Every client event in order, except `input_audio_buffer.append`.
     pub events: Vec<Value>,
+    /// The first `input_audio_buffer.append` event; they differ in their audio alone.
+    pub first_append: Option<Value>,
     /// Number of `input_audio_buffer.append` events.
     pub appends: u64,
     /// All audio of those, decoded and put together.
@@ -66,7 +68,9 @@ impl Record {
 
     pub(crate) fn event(&self, event: &Value) {
         self.update(|session| {
-            if session.events.len() < MOST_EVENTS {
+            if event["type"] == "input_audio_buffer.append" {
+                session.first_append.get_or_insert_with(|| event.clone());
+            } else if session.events.len() < MOST_EVENTS {
                 session.events.push(event.clone());
             }
         });

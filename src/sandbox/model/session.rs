@@ -168,9 +168,7 @@ impl Session {
                 return self.refuse(&refusal, &Value::Null);
             }
         };
-        if event["type"] != "input_audio_buffer.append" {
-            self.record.event(&event);
-        }
+        self.record.event(&event);
         if let Err(refusal) = self.handle(&event, now) {
             self.refuse(&refusal, &event["event_id"]);
         }

@@ -1,11 +1,13 @@
 """What the parts share: where things are, and how one of them fails."""
 
+import asyncio
 import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import traceback
 
 PROGRAM = os.environ["INTEROP_PROGRAM"]
 HELPER = os.environ["INTEROP_HELPER"]
@@ -34,6 +36,22 @@ def report(summary):
         print("\n".join(_differences))
         sys.exit(1)
     print(summary)
+
+
+def play(main):
+    """Runs a part to its end, which is its summary."""
+    try:
+        report(asyncio.run(main()))
+    except Exception as error:
+        for one in leaves(error):
+            check(False, "".join(traceback.format_exception(one)[-3:]).rstrip())
+        report(None)
+
+
+def leaves(error):
+    """Task groups wrap what went wrong in them, several times over."""
+    inner = getattr(error, "exceptions", None)
+    return [leaf for one in inner for leaf in leaves(one)] if inner else [error]
 
 
 def free_port():

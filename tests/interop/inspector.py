@@ -8,6 +8,9 @@ from pathlib import Path
 
 from common import PATIENCE, PLACE, PROGRAM, check, report, same
 
+# npm's opinion of the user's settings, and our own log.
+NOT_A_FINDING = re.compile(r"^npm warn|Z +(INFO|WARN) .*openagent_messaging")
+
 SHOWN = "target/release/openagent-messaging"
 
 
@@ -21,14 +24,13 @@ def steps():
 def run(step):
     """Runs a step as it is written; gives what it printed, and what else it said."""
     # npx looks into this folder before it downloads anything, and asks nothing.
-    environment = os.environ | {"npm_config_prefix": PLACE, "RUST_LOG": "off"}
+    environment = os.environ | {"npm_config_prefix": PLACE}
     command = step.replace(SHOWN, PROGRAM)
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command], env=environment, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=PATIENCE,
     )
-    # npm has its own opinion of the user's settings.
-    said = [line for line in ran.stderr.splitlines() if not line.startswith("npm warn")]
+    said = [line for line in ran.stderr.splitlines() if not NOT_A_FINDING.search(line)]
     same(f"exit code of: {step}", ran.returncode, 0)
     try:
         return json.loads(ran.stdout), said

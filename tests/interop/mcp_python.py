@@ -12,7 +12,7 @@ import jsonschema
 import mcp.client.session
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
-from common import PATIENCE, PROGRAM, check, free_port, report, same, settings_for_calls, stand_ins
+from common import PATIENCE, PROGRAM, check, free_port, play, same, settings_for_calls, stand_ins
 
 NEWEST = "2026-07-28"
 WITH_HANDSHAKE = ["2025-06-18", "2025-11-25"]
@@ -262,7 +262,7 @@ async def main():
         *(everything(revision, picture.name) for revision in revisions), a_question(NEWEST)
     )
     same("tools that were called", sorted(newest.called | called), sorted(newest.tools))
-    report(f"{len(newest.tools)} tools, revisions {', '.join(revisions)}")
+    return f"{len(newest.tools)} tools, revisions {', '.join(revisions)}"
 
 
-asyncio.run(main())
+play(main)

@@ -27,6 +27,8 @@ class Asked:
     method: str
     path: str
     form: dict
+    body: bytes
+    authorization: str
 
 
 class Carrier:
@@ -40,15 +42,15 @@ class Carrier:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
-                self.answer(urllib.parse.parse_qs(body, keep_blank_values=True, strict_parsing=bool(body)))
+                self.answer(self.rfile.read(int(self.headers["Content-Length"])))
 
             def do_GET(self):
-                self.answer({})
+                self.answer(b"")
 
-            def answer(self, form):
-                status, resource = carrier.resource(self.command, self.path, form)
-                body = json.dumps(resource).encode()
+            def answer(self, sent):
+                form = urllib.parse.parse_qs(sent.decode(), keep_blank_values=True)
+                asked = Asked(self.command, self.path, form, sent, self.headers["Authorization"])
+                status, body = carrier.answer(asked)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -56,7 +58,7 @@ class Carrier:
                 self.wfile.write(body)
                 # What was answered, others may wait for.
                 with carrier.news:
-                    carrier.requests.append(Asked(self.command, self.path, form))
+                    carrier.requests.append(asked)
                     carrier.news.notify_all()
 
             def log_message(self, *_):
@@ -66,11 +68,13 @@ class Carrier:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def resource(self, method, path, form):
-        if path.endswith("/Calls.json") and method == "POST":
-            return 201, {"sid": f"CA{uuid.uuid4().hex}", "status": "queued"}
-        status = form.get("Status", ["in-progress"])[0]
-        return 200, {"sid": path.rpartition("/")[2].removesuffix(".json"), "status": status}
+    def answer(self, asked):
+        """HTTP status and body."""
+        if asked.path.endswith("/Calls.json"):
+            return 201, json.dumps({"sid": f"CA{uuid.uuid4().hex}", "status": "queued"}).encode()
+        sid = asked.path.rpartition("/")[2].removesuffix(".json")
+        status = asked.form.get("Status", ["in-progress"])[0]
+        return 200, json.dumps({"sid": sid, "status": status}).encode()
 
     async def wait_for(self, what, met):
         """The first request of which `met` is true, once there is one."""

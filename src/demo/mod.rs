@@ -54,8 +54,8 @@ const SET_ASIDE: &[(&str, Option<&str>)] = &[
 /// What came of a scenario.
 #[derive(Debug)]
 pub struct Played {
-    /// All was as expected.
-    pub well: bool,
+    /// Whether all was as expected; a sentence, if the call could not even be placed.
+    pub result: Result<bool, String>,
     /// What the model was sent, session by session.
     pub sessions: Vec<ModelSession>,
 }
@@ -101,7 +101,7 @@ pub async fn run(
     }
     let name = asked.get_one::<String>("scenario").map(String::as_str);
     let scenario = scenario::find(name.unwrap_or(scenario::DEFAULT)).ok_or("no such scenario")?;
-    Ok(play(scenario, values, 1, out, stop).await?.well)
+    play(scenario, values, 1, out, stop).await?.result
 }
 
 /// Plays a scenario and writes what happens to `out`, as it happens; call time passes `haste` times
@@ -109,7 +109,7 @@ pub async fn run(
 ///
 /// # Errors
 ///
-/// A sentence, if the call could not even be placed.
+/// A sentence, if the sandbox could not even be started.
 pub async fn play(
     scenario: &Scenario,
     values: &Values,
@@ -130,7 +130,7 @@ pub async fn play(
     let sessions = sandbox.model_sessions();
     sandbox.shutdown().await;
     Ok(Played {
-        well: result?,
+        result,
         sessions,
     })
 }

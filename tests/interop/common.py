@@ -44,8 +44,24 @@ def play(main):
         report(asyncio.run(main()))
     except Exception as error:
         for one in leaves(error):
-            check(False, "".join(traceback.format_exception(one)[-3:]).rstrip())
+            # Where it was in the part, and what it was.
+            place = [line for line in traceback.format_exception(one) if "tests/interop" in line and "common.py" not in line][-1:]
+            check(False, "".join([*place, f"{type(one).__name__}: {one}"]).rstrip())
         report(None)
+
+
+async def together(*tasks):
+    """All at once; if one of them fails, the others end as well."""
+    async with asyncio.TaskGroup() as group:
+        begun = [group.create_task(task) for task in tasks]
+    return [task.result() for task in begun]
+
+
+async def soon(what, task):
+    try:
+        return await asyncio.wait_for(task, PATIENCE)
+    except TimeoutError:
+        raise AssertionError(f"waited in vain for {what}") from None
 
 
 def leaves(error):

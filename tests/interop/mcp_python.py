@@ -12,7 +12,9 @@ import jsonschema
 import mcp.client.session
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
-from common import PATIENCE, PROGRAM, check, free_port, play, same, settings_for_calls, stand_ins
+from common import (
+    PATIENCE, PROGRAM, check, free_port, play, same, settings_for_calls, soon, stand_ins, together,
+)
 
 NEWEST = "2026-07-28"
 WITH_HANDSHAKE = ["2025-06-18", "2025-11-25"]
@@ -52,7 +54,7 @@ class Host:
         """A call that succeeds; its result, which is as the tool's schema says."""
         self.called.add(name)
         jsonschema.validate(arguments or {}, self.tools[name].input_schema)
-        result = await asyncio.wait_for(self.client.call_tool(name, arguments or {}, **more), PATIENCE)
+        result = await soon(name, self.client.call_tool(name, arguments or {}, **more))
         text = result.content[0].text
         if result.is_error:
             raise AssertionError(f"{name} failed: {text}")
@@ -66,7 +68,7 @@ class Host:
     async def fails(self, name, arguments, why):
         """A call whose result says what was wrong; not an error of the protocol."""
         self.called.add(name)
-        result = await asyncio.wait_for(self.client.call_tool(name, arguments), PATIENCE)
+        result = await soon(name, self.client.call_tool(name, arguments))
         check(result.is_error, f"{name} with {arguments} should fail")
         text = result.content[0].text
         check(why in text, f"{name} with {arguments} fails with {text!r}, without a word of {why!r}")
@@ -74,7 +76,7 @@ class Host:
     async def refused(self, name, arguments, code):
         """A fault of the protocol."""
         try:
-            await asyncio.wait_for(self.client.session.call_tool(name, arguments), PATIENCE)
+            await soon(name, self.client.session.call_tool(name, arguments))
         except MCPError as error:
             same(f"{name}: code of the error", error.error.code, code)
         else:
@@ -185,7 +187,7 @@ async def a_quiet_call(host):
     waiting = asyncio.create_task(
         host.client.call_tool("phone_call_status", wait | {"timeout_seconds": 50}, progress_callback=progress)
     )
-    await asyncio.wait_for(told.wait(), PATIENCE)
+    await soon("a report of progress", told.wait())
     so_far, total, message = reports[0]
     check(0 < so_far < 50 and total == 50 and message, f"progress: {reports[0]}")
     waiting.cancel()
@@ -249,7 +251,7 @@ async def everything(revision, picture):
     async with connected(revision, ["--sandbox"]) as host:
         await host.learn()
         await every_tool(host, picture)
-        await asyncio.gather(errors(host), a_quiet_call(host), a_conversation(host))
+        await together(errors(host), a_quiet_call(host), a_conversation(host))
         return host
 
 
@@ -258,7 +260,7 @@ async def main():
     picture.write(b"\x89PNG\r\n\x1a\n" + bytes(64))
     picture.flush()
     revisions = [NEWEST, *WITH_HANDSHAKE]
-    newest, *_, called = await asyncio.gather(
+    newest, *_, called = await together(
         *(everything(revision, picture.name) for revision in revisions), a_question(NEWEST)
     )
     same("tools that were called", sorted(newest.called | called), sorted(newest.tools))

@@ -41,13 +41,9 @@ def strict(description):
         for operation in (path.get("get"), path.get("post")):
             # Its own examples of answers have relative URIs, where it promises whole ones.
             forget_uris((operation or {}).get("responses", {}))
-        form = path.get("post", {}).get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded")
-        if form is None:
-            continue
-        # A misspelt parameter would be ignored, by Twilio as well.
-        form["schema"]["additionalProperties"] = False
+        form = form_of(path.get("post", {}))
         form["encoding"] = {}
-        for name, schema in form["schema"]["properties"].items():
+        for name, schema in form.get("schema", {}).get("properties", {}).items():
             value = schema
             if schema.get("type") == "array":
                 form["encoding"][name] = {"style": "form", "explode": True}
@@ -55,6 +51,10 @@ def strict(description):
             if choice := CHOICE.search(schema.get("description", "")):
                 value.setdefault("enum", re.findall(r"`([\w-]+)`", choice.group(1)))
     return description
+
+
+def form_of(operation):
+    return operation.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded", {})
 
 
 def forget_uris(schema):
@@ -110,13 +110,16 @@ class Judge(Carrier):
         return answer.status, body
 
     def used(self, asked):
-        """The operation of the description; its query has no parameter that it does not know."""
+        """The operation of the description. It knows every parameter by name: one that is misspelt would
+        just be ignored, by Prism as by Twilio."""
         path, _, query = asked.path.partition("?")
         for known, one in self.paths.items():
             if re.fullmatch(re.sub(r"{\w+}", r"\\w+", known).replace(".", r"\."), path):
-                names = {parameter["name"] for parameter in one[asked.method.lower()].get("parameters", [])}
-                unknown = {name for name, _ in urllib.parse.parse_qsl(query)} - names
-                same(f"unknown parameters of {asked.path}", unknown, set())
+                operation = one[asked.method.lower()]
+                names = {parameter["name"] for parameter in operation.get("parameters", [])}
+                names |= set(form_of(operation).get("schema", {}).get("properties", {}))
+                sent = asked.form.keys() | dict(urllib.parse.parse_qsl(query)).keys()
+                same(f"unknown parameters of {asked.method} {known}", sorted(sent - names), [])
                 return f"{asked.method} {known}"
         return f"{asked.method} {path}"
 
@@ -136,11 +139,11 @@ async def main():
             await phone.call("sms_send_file", to=CALLEE, url="https://example.com/a.png?b=c&d", text="A picture")
             # A call whose agent presses keys and is then hung up; Twilio knows its price afterwards.
             placed = await phone.place()
-            line = asyncio.create_task(Line(phone, placed, judge, [MENU, silence(), MENU]).talk())
-            await judge.wait_for("keys", lambda asked: "Twiml" in asked.form)
-            await phone.call("phone_call_hangup", call_id=placed["call_id"])
-            await judge.wait_for("the price", lambda asked: asked.method == "GET" and "/Calls/" in asked.path)
-            await line
+            async with asyncio.TaskGroup() as group:
+                group.create_task(Line(phone, placed, judge, [MENU, silence(), MENU]).talk())
+                await judge.wait_for("keys", lambda asked: "Twiml" in asked.form)
+                await phone.call("phone_call_hangup", call_id=placed["call_id"])
+                await judge.wait_for("the price", lambda asked: asked.method == "GET" and "/Calls/" in asked.path)
     same("what was asked of Twilio", sorted(set(judge.judged)), sorted(USED))
     return f"{len(judge.judged)} requests to {len(USED)} operations"
 

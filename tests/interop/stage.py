@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from mcp import Client, StdioServerParameters
 from twilio.request_validator import RequestValidator
 
-from common import PATIENCE, PROGRAM
+from common import PATIENCE, PROGRAM, soon
 
 CALLEE = "+14155550142"
 
@@ -35,8 +35,8 @@ class Carrier:
     """Accepts every request. Calls exist from then on, and nothing ever happens to them."""
 
     def __init__(self):
-        self.requests, self.news = [], threading.Condition()
-        carrier = self
+        self.requests, self.news = [], asyncio.Event()
+        carrier, loop = self, asyncio.get_running_loop()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -57,9 +57,7 @@ class Carrier:
                 self.end_headers()
                 self.wfile.write(body)
                 # What was answered, others may wait for.
-                with carrier.news:
-                    carrier.requests.append(asked)
-                    carrier.news.notify_all()
+                loop.call_soon_threadsafe(carrier.note, asked)
 
             def log_message(self, *_):
                 pass
@@ -76,19 +74,19 @@ class Carrier:
         status = asked.form.get("Status", ["in-progress"])[0]
         return 200, json.dumps({"sid": sid, "status": status}).encode()
 
+    def note(self, asked):
+        self.requests.append(asked)
+        self.news.set()
+        self.news = asyncio.Event()
+
     async def wait_for(self, what, met):
         """The first request of which `met` is true, once there is one."""
-
-        def found():
-            return next((asked for asked in self.requests if met(asked)), None)
-
-        def waiting():
-            with self.news:
-                if not self.news.wait_for(found, PATIENCE):
-                    raise AssertionError(f"the carrier was never asked for {what}, but: {self.requests}")
-                return found()
-
-        return await asyncio.to_thread(waiting)
+        seen = 0
+        while True:
+            if found := next((asked for asked in self.requests[seen:] if met(asked)), None):
+                return found
+            seen = len(self.requests)
+            await soon(f"{what}, of which the carrier is told", self.news.wait())
 
 
 class Program:
@@ -102,7 +100,7 @@ class Program:
         self.port = int(settings["OPENAGENT_PHONE_PORT"])
 
     async def call(self, tool, **arguments):
-        result = await asyncio.wait_for(self.client.call_tool(tool, arguments), PATIENCE)
+        result = await soon(tool, self.client.call_tool(tool, arguments))
         if result.is_error:
             raise AssertionError(f"{tool} failed: {result.content[0].text}")
         return result.structured_content

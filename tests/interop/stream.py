@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 import twiml
-from common import PATIENCE, check, free_port, play, same, settings_for_calls, stand_ins
+from common import check, free_port, play, same, settings_for_calls, soon, stand_ins, together
 from line import MENU, Line, silence, speech
 from speech import text_of
 from stage import Carrier, program
@@ -29,13 +29,14 @@ async def an_interruption(phone, carrier):
     placed = await phone.place()
     script = ["Hello?", silence(), QUESTION, speech(), INTERRUPTION, silence(), AGREEMENT]
     line = Line(phone, placed, carrier, script)
-    talking = asyncio.create_task(line.talk())
-    hung_up = await carrier.wait_for(
-        "the end of the call",
-        lambda asked: placed["twilio_sid"] in asked.path and asked.form.get("Status") == ["completed"],
-    )
-    check(hung_up.method == "POST", "a call is ended with POST")
-    result = await talking
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(line.talk())
+        hung_up = await carrier.wait_for(
+            "the end of the call",
+            lambda asked: placed["twilio_sid"] in asked.path and asked.form.get("Status") == ["completed"],
+        )
+        check(hung_up.method == "POST", "a call is ended with POST")
+    result = talking.result()
     sound(result, "an interrupted call")
     same("who ended the stream", result.closed_by, "agent")
     check(result.clears_received == 1 and line.dropped, f"marks dropped by a clear: {line.dropped}")
@@ -53,15 +54,15 @@ async def a_menu(phone, carrier):
     """Keys are pressed by new TwiML, and the conversation is to go on from there."""
     placed = await phone.place()
     line = Line(phone, placed, carrier, [MENU, silence(), MENU])
-    talking = asyncio.create_task(line.talk())
-    asked = await carrier.wait_for(
-        "keys", lambda asked: placed["twilio_sid"] in asked.path and "Twiml" in asked.form
-    )
-    token = twiml.is_connect(asked.form["Twiml"][0], phone.public_url, placed["call_id"], keys="ww2")
-    # Twilio ends the stream now and begins another with the token. Here nobody does.
-    check(token, "no token for the stream after the keys")
-    await phone.call("phone_call_hangup", call_id=placed["call_id"])
-    sound(await talking, "a menu")
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(line.talk())
+        asked = await carrier.wait_for(
+            "keys", lambda asked: placed["twilio_sid"] in asked.path and "Twiml" in asked.form
+        )
+        # Twilio ends the stream now and begins another with this token. Here nobody does.
+        twiml.is_connect(asked.form["Twiml"][0], phone.public_url, placed["call_id"], keys="ww2")
+        await phone.call("phone_call_hangup", call_id=placed["call_id"])
+    sound(talking.result(), "a menu")
 
 
 async def an_apology(phone, carrier, models):
@@ -74,14 +75,15 @@ async def an_apology(phone, carrier, models):
             gone.set()
         return gone.is_set()
 
-    talking = asyncio.create_task(Line(phone, placed, carrier, ["Hello?", is_greeted]).talk())
-    await asyncio.wait_for(gone.wait(), PATIENCE)
-    await asyncio.to_thread(models.close)
-    asked = await carrier.wait_for(
-        "an apology", lambda asked: placed["twilio_sid"] in asked.path and "Twiml" in asked.form
-    )
-    twiml.is_apology(asked.form["Twiml"][0], "it-IT")
-    sound(await talking, "a call without a model")
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(Line(phone, placed, carrier, ["Hello?", is_greeted]).talk())
+        await soon("the greeting", gone.wait())
+        await asyncio.to_thread(models.close)
+        asked = await carrier.wait_for(
+            "an apology", lambda asked: placed["twilio_sid"] in asked.path and "Twiml" in asked.form
+        )
+        twiml.is_apology(asked.form["Twiml"][0], "it-IT")
+    sound(talking.result(), "a call without a model")
     same("status", (await phone.ended(placed["call_id"]))["status"], "failed")
 
 
@@ -91,7 +93,7 @@ async def main():
         settings = settings_for_calls(models.enter_context(stand_ins()), free_port())
         settings |= {"TWILIO_API_BASE_URL": carrier.url}
         async with program(settings) as phone:
-            result, _ = await asyncio.gather(an_interruption(phone, carrier), a_menu(phone, carrier))
+            result, _ = await together(an_interruption(phone, carrier), a_menu(phone, carrier))
             await an_apology(phone, carrier, models)
     seconds = len(result.audio_received) / 8000
     return f"3 calls, {result.media_frames_received} frames and {seconds:.0f} s of speech in the longest"

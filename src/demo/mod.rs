@@ -129,10 +129,7 @@ pub async fn play(
     app.shut_down(Duration::from_secs(3)).await;
     let sessions = sandbox.model_sessions();
     sandbox.shutdown().await;
-    Ok(Played {
-        result,
-        sessions,
-    })
+    Ok(Played { result, sessions })
 }
 
 async fn show_call(

@@ -22,6 +22,7 @@ class Line:
 
     def __init__(self, phone, placed, carrier, script):
         self.phone, self.placed, self.carrier, self.script = phone, placed, carrier, script
+        self.is_over = False
 
     async def ring(self):
         """What Twilio does before the stream begins."""
@@ -34,13 +35,14 @@ class Line:
         same("answer to /twiml", code, 200)
         return twiml.is_connect(xml, self.phone.public_url, call_id)
 
-    async def talk(self):
-        """The whole call; gives what streamdouble saw of it."""
-        token = await self.ring()
+    async def talk(self, token=None):
+        """The whole call, or what is left of it after keys were pressed, if there is a `token` for that;
+        gives what streamdouble saw of it."""
+        token = token or await self.ring()
         identity = StreamIdentity(account_sid=self.phone.account, call_sid=self.placed["twilio_sid"])
         config = SessionConfig(
             custom_parameters={"call_id": self.placed["call_id"], "token": token},
-            max_call_s=PATIENCE, max_drain_s=PATIENCE, quiet_period_s=PATIENCE,
+            max_call_s=PATIENCE, quiet_period_s=0.1,
         )
         url = f"ws://127.0.0.1:{self.phone.port}/media"
         scenario = Scenario("call", [Say(Path("callee"), self.callee())])
@@ -55,7 +57,7 @@ class Line:
                     yield SILENCE
             else:
                 yield from frames_of(step)
-        while True:
+        while not self.is_over:
             yield SILENCE
 
     # What the callee waits for.

@@ -22,7 +22,6 @@ WITH_HANDSHAKE = ["2025-06-18", "2025-11-25"]
 # Rings for a minute; and somebody who talks.
 NOBODY, SOMEBODY = "+14155550002", "+14155550142"
 
-
 # One at a time, because which revision is offered is a setting of the whole client.
 CONNECTING = asyncio.Lock()
 

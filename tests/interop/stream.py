@@ -40,7 +40,7 @@ async def an_interruption(phone, carrier):
     sound(result, "an interrupted call")
     same("who ended the stream", result.closed_by, "agent")
     check(result.clears_received == 1 and line.dropped, f"marks dropped by a clear: {line.dropped}")
-    same("marks that were heard", line.unheard, 0)
+    same("marks that are still out", line.unheard, 0)
     over = await phone.ended(placed["call_id"])
     same("status and outcome", (over["status"], over["outcome"], over["error"]), ("completed", "success", None))
     same("notes", over["notes"], [AGREEMENT])
@@ -51,7 +51,8 @@ async def an_interruption(phone, carrier):
 
 
 async def a_menu(phone, carrier):
-    """Keys are pressed by new TwiML, and the conversation is to go on from there."""
+    """Keys are pressed by new TwiML, for which Twilio ends the stream and begins another: there the
+    conversation goes on."""
     placed = await phone.place()
     line = Line(phone, placed, carrier, [MENU, silence(), MENU])
     async with asyncio.TaskGroup() as group:
@@ -59,10 +60,22 @@ async def a_menu(phone, carrier):
         asked = await carrier.wait_for(
             "keys", lambda asked: placed["twilio_sid"] in asked.path and "Twiml" in asked.form
         )
-        # Twilio ends the stream now and begins another with this token. Here nobody does.
-        twiml.is_connect(asked.form["Twiml"][0], phone.public_url, placed["call_id"], keys="ww2")
-        await phone.call("phone_call_hangup", call_id=placed["call_id"])
+        token = twiml.is_connect(asked.form["Twiml"][0], phone.public_url, placed["call_id"], keys="ww2")
+        line.is_over = True
     sound(talking.result(), "a menu")
+    heard = asyncio.Event()
+
+    def is_answered(line):
+        if line.session.result.media_frames_received:
+            heard.set()
+        return heard.is_set()
+
+    reception = Line(phone, placed, carrier, ["Reception, good morning.", is_answered])
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(reception.talk(token))
+        await soon("the agent on the stream after the keys", heard.wait())
+        await phone.call("phone_call_hangup", call_id=placed["call_id"])
+    sound(talking.result(), "after a menu")
 
 
 async def an_apology(phone, carrier, models):

@@ -1,7 +1,6 @@
 """The MCP inspector, by the steps that the README shows."""
 
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,11 +22,10 @@ def steps():
 
 def run(step):
     """Runs a step as it is written; gives what it printed, and what else it said."""
-    # npx looks into this folder before it downloads anything, and asks nothing.
-    environment = os.environ | {"npm_config_prefix": PLACE}
     command = step.replace(SHOWN, PROGRAM)
     ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], env=environment, stdin=subprocess.DEVNULL,
+        # Where npx finds that version installed, and need not ask for it.
+        ["bash", "-euo", "pipefail", "-c", command], cwd=Path(PLACE, "lib"), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=PATIENCE,
     )
     said = [line for line in ran.stderr.splitlines() if not NOT_A_FINDING.search(line)]

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use url::form_urlencoded;
 use uuid::Uuid;
 
+use crate::call::bridge::event::Stream;
 use crate::call::drive::CarrierStream;
 use crate::call::session::Session;
 use crate::call::switchboard::{Stray, Switchboard};
@@ -358,12 +359,16 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
             let start = introduce(&shared.board, &mut socket);
             let admitted = tokio::time::timeout(TOKEN_TIME, start).await;
             drop(place);
-            if let Ok(Some((session, stream_sid))) = admitted {
+            if let Ok(Some((session, purpose, stream_sid))) = admitted {
                 if session.call.is_final() {
                     // Its call ended while it was on its way, which is nothing to warn of.
                     return refuse(socket).await;
                 }
-                let stream = CarrierStream { socket, stream_sid };
+                let stream = CarrierStream {
+                    socket,
+                    stream_sid,
+                    purpose,
+                };
                 shared.board.attach(&session, stream);
             } else {
                 let what = "a media stream was refused: it showed no valid token";
@@ -396,7 +401,7 @@ impl Noise {
 async fn introduce(
     board: &Switchboard,
     socket: &mut Socket<ws::WebSocket>,
-) -> Option<(Arc<Session>, String)> {
+) -> Option<(Arc<Session>, Stream, String)> {
     let mut left = MAX_FRAME;
     loop {
         let message: ws::Message = socket.recv().await?.ok()?;
@@ -409,8 +414,8 @@ async fn introduce(
         let text = Bytes::from(text);
         match frame::parse(&text) {
             Ok(Frame::Start(start)) if start.is_mu_law => {
-                let session = board.admit(&start)?;
-                return Some((session, start.stream_sid.into_owned()));
+                let (session, purpose) = board.admit(&start)?;
+                return Some((session, purpose, start.stream_sid.into_owned()));
             }
             Ok(Frame::Connected | Frame::Ignored) => {}
             _ => return None,

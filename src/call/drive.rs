@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite;
 use super::bridge::Bridge;
 use super::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, ModelEvent,
-    Output, Request, ToCarrier, ToModel,
+    Output, Request, Stream, ToCarrier, ToModel,
 };
 use super::session::{Orders, Session};
 use super::switchboard::Switchboard;
@@ -23,7 +23,7 @@ use super::trace;
 use crate::metrics::Peer;
 use crate::realtime::debrief::{self, Answer};
 use crate::realtime::event::{self as model_wire, Parsed};
-use crate::realtime::reopen::{NotReopened, closed};
+use crate::realtime::reopen::{NotReopened, closed, unless_over};
 use crate::realtime::setup::Setup;
 use crate::realtime::socket::{ConnectError, ModelMessage, ModelSocket, is_worth_reopening};
 use crate::socket::Socket;
@@ -55,6 +55,8 @@ pub struct CarrierStream {
     pub socket: Socket<ws::WebSocket>,
     /// Twilio's id of the stream (MZ…), which every frame to it names.
     pub stream_sid: String,
+    /// What its token was made for.
+    pub purpose: Stream,
 }
 
 /// What a session tells its driver.
@@ -91,8 +93,8 @@ pub(super) struct Driver {
     offered: Option<ModelSocket>,
     /// The carrier is being asked to press keys.
     pressing: Option<UnderWay<KeysAnswer>>,
-    /// What the bridge wants to tell the model before there is a socket.
-    unsent: Vec<ToModel>,
+    /// What the bridge wants to tell the model before there is a socket; none once there was one.
+    unsent: Option<Vec<ToModel>>,
     began: Instant,
     began_at: DateTime<Utc>,
     /// Outgoing messages are cut from this buffer, so that a frame costs no allocation of its own.
@@ -123,7 +125,7 @@ impl Driver {
             opening: None,
             offered: None,
             pressing: None,
-            unsent: Vec::new(),
+            unsent: Some(Vec::new()),
             began: Instant::now(),
             began_at: Utc::now(),
             buffer: BytesMut::new(),
@@ -171,6 +173,7 @@ impl Driver {
                 }
                 message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
                 message = recv_model(&mut self.model) => self.model_message(message),
+                message = recv_model(&mut self.offered) => self.offered_message(message),
                 answer = finished(&mut self.pressing) => {
                     self.input(Input::Command(Command::Keys(answer)));
                 }
@@ -276,7 +279,10 @@ impl Driver {
         if self.is_responding() {
             self.session.call.lose_usage();
         }
-        self.model = None;
+        let known = self.model.take().is_none() && self.unsent.take().is_none();
+        if known {
+            return;
+        }
         tracing::warn!(why, returns, "the voice model is lost");
         self.input(Input::Model(ModelEvent::Lost { why, returns }));
     }
@@ -299,9 +305,10 @@ impl Driver {
                 if std::mem::replace(&mut self.attached, true) {
                     self.session.call.metrics().reattached(Peer::Carrier);
                 }
+                let purpose = stream.purpose;
                 self.carrier = Some(*stream);
                 self.carrier_heard = true;
-                self.input(Input::Carrier(CarrierEvent::Attached));
+                self.input(Input::Carrier(CarrierEvent::Attached(purpose)));
             }
             Some(Order::Answered(who)) => {
                 tracing::debug!(?who, "who answered");
@@ -322,7 +329,7 @@ impl Driver {
             Ok(socket) => {
                 self.model = Some(socket);
                 self.model_heard = true;
-                for message in std::mem::take(&mut self.unsent) {
+                for message in self.unsent.take().into_iter().flatten() {
                     self.send_to_model(&message);
                 }
             }
@@ -388,6 +395,15 @@ impl Driver {
                 let why = format!("The connection to the voice model broke: {error}.");
                 self.lost(&why, true);
             }
+        }
+    }
+
+    /// A session that waits to take over is read, so that its pings are answered and its end is known.
+    fn offered_message(&mut self, message: Option<Result<ModelMessage, tungstenite::Error>>) {
+        if let Err(NotReopened { why, .. }) = unless_over(message) {
+            tracing::warn!(why, "the other session of the model is gone");
+            self.offered = None;
+            self.input(Input::Model(ModelEvent::Withdrawn));
         }
     }
 
@@ -463,9 +479,9 @@ impl Driver {
                     self.model = self.offered.take();
                     self.model_heard = true;
                 }
-                Output::PressKeys(digits) => {
+                Output::PressKeys { number, digits } => {
                     let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
-                    let request = async move { board.press_keys(&session, &digits).await };
+                    let request = async move { board.press_keys(&session, number, &digits).await };
                     self.pressing = Some(Box::pin(request));
                 }
                 Output::Publish(change) => self.publish(change),
@@ -502,13 +518,14 @@ impl Driver {
 
     fn send_to_model(&mut self, to: &ToModel) {
         let Some(socket) = &mut self.model else {
-            if self.unsent.len() < UNSENT {
-                self.unsent.push(to.clone());
-            } else {
-                self.lost(
+            match &mut self.unsent {
+                Some(unsent) if unsent.len() < UNSENT => unsent.push(to.clone()),
+                Some(_) => self.lost(
                     "The voice model was not connected when the conversation needed it.",
                     false,
-                );
+                ),
+                // It was said to a session that is gone, before the bridge knew.
+                None => {}
             }
             return;
         };

@@ -344,6 +344,8 @@ impl Call {
                 state.callee_spoke = true;
                 false
             }
+            // A greeting that was cut off is played again: the callee has heard the agent before.
+            Change::FirstWord(_) if state.first_word.is_some() => false,
             Change::FirstWord(latency) => {
                 state.first_word = Some(latency);
                 self.metrics.first_word(latency);

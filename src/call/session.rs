@@ -14,7 +14,7 @@ use super::record::Call;
 use super::token::StreamTokens;
 use crate::store::calls::{LineState, Saved};
 
-/// Orders that may wait for a driver, which takes them at once.
+/// Orders that may wait for a driver, which takes them at once: of the carrier, and as many of the host.
 const ORDERS: usize = 8;
 
 /// What became of the request to dial.
@@ -33,14 +33,17 @@ pub(super) enum Dial {
 /// What a driver is told to do.
 #[derive(Debug)]
 pub(super) struct Orders {
-    queue: mpsc::Receiver<Order>,
+    carriers: mpsc::Receiver<Order>,
+    /// What the host says waits by itself: it must not displace a stream, nor who answered.
+    hosts: mpsc::Receiver<Order>,
     ending: watch::Receiver<Option<End>>,
     /// The end was given out.
     ended: bool,
 }
 
 impl Orders {
-    /// The next order, the end before all others; none if nobody is left to give any.
+    /// The next order, the end before all others, and the host's last; none if nobody is left to give
+    /// any.
     pub(super) async fn next(&mut self) -> Option<Order> {
         tokio::select! {
             biased;
@@ -49,7 +52,8 @@ impl Orders {
                 self.ended = true;
                 end.map(Order::End)
             }
-            order = self.queue.recv() => order,
+            order = self.carriers.recv() => order,
+            order = self.hosts.recv() => order,
         }
     }
 }
@@ -74,6 +78,7 @@ pub struct Session {
     /// Somebody sees to it that a line that showed up late is hung up.
     late_hang_up: AtomicBool,
     orders: mpsc::Sender<Order>,
+    host_orders: mpsc::Sender<Order>,
     /// The first order to end the call. Not among the others: it must not find their queue full.
     end: watch::Sender<Option<End>>,
 }
@@ -81,7 +86,8 @@ pub struct Session {
 impl Session {
     /// A session, and the orders that its driver must follow.
     pub(super) fn new(call: Call, model: String) -> (Arc<Self>, Orders) {
-        let (orders, queue) = mpsc::channel(ORDERS);
+        let (orders, carriers) = mpsc::channel(ORDERS);
+        let (host_orders, hosts) = mpsc::channel(ORDERS);
         let (end, ending) = watch::channel(None);
         let session = Self {
             call,
@@ -93,10 +99,12 @@ impl Session {
             dial: watch::Sender::new(Dial::Pending),
             late_hang_up: AtomicBool::new(false),
             orders,
+            host_orders,
             end,
         };
         let orders = Orders {
-            queue,
+            carriers,
+            hosts,
             ending,
             ended: false,
         };
@@ -146,7 +154,7 @@ impl Session {
     pub fn answer(&self, question: &str, text: &str) -> Result<(), HostError> {
         self.call.answer(question, text, || {
             let (question, text) = (question.to_owned(), text.to_owned());
-            self.orders
+            (self.host_orders)
                 .try_send(Order::Answer { question, text })
                 .is_ok()
         })
@@ -159,7 +167,7 @@ impl Session {
     /// [`HostError`] says why it is not heard.
     pub fn instruct(&self, text: &str) -> Result<(), HostError> {
         self.call.instruct(|| {
-            self.orders
+            (self.host_orders)
                 .try_send(Order::Instruct(text.to_owned()))
                 .is_ok()
         })
@@ -232,5 +240,35 @@ impl Session {
         // The sender lives as long as the session.
         let mut dial = self.dial.subscribe();
         let _ = dial.wait_for(|dial| *dial != Dial::Pending).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::record::Brief;
+    use crate::phone::E164;
+
+    #[tokio::test]
+    async fn a_host_that_floods_a_call_displaces_nothing_of_the_carrier() {
+        let brief = Brief {
+            to: E164::parse("+390612345678").unwrap(),
+            from: E164::parse("+15005550006").unwrap(),
+            mission: "m".into(),
+            language: "it-IT".parse().unwrap(),
+            max_duration: Duration::from_secs(600),
+        };
+        let call = Call::new(uuid::Uuid::new_v4(), brief, Utc::now(), Arc::default());
+        let (session, mut orders) = Session::new(call, "model".into());
+        while session.instruct("Ask for the price.").is_ok() {}
+        assert_eq!(session.instruct("And more."), Err(HostError::Busy));
+        session.answered_by(AnsweredBy::Fax);
+        let first = orders.next().await;
+        assert!(matches!(first, Some(Order::Answered(AnsweredBy::Fax))));
+        for _ in 0..ORDERS {
+            assert!(matches!(orders.next().await, Some(Order::Instruct(_))));
+        }
+        session.end(End::HostHungUp);
+        assert!(matches!(orders.next().await, Some(Order::End(_))));
     }
 }

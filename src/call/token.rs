@@ -1,4 +1,5 @@
-//! Stream tokens: each `/twiml` answer carries one, and one media stream may show it.
+//! Stream tokens: each `/twiml` answer carries one, and one media stream may show it. What the stream
+//! is for goes with the token: what a stream says about itself counts for nothing.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +8,10 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-/// A token is good for this long.
-const LIFETIME: Duration = Duration::from_secs(30);
+use super::bridge::event::Stream;
+
+/// The token of a `/twiml` answer is good for this long.
+pub const LIFETIME: Duration = Duration::from_secs(30);
 
 /// Tokens of one call that may be outstanding; more are asked for only if something loops.
 const OUTSTANDING: usize = 4;
@@ -27,7 +30,8 @@ pub struct StreamTokens {
 struct Minted {
     token: String,
     call_sid: String,
-    at: Instant,
+    stream: Stream,
+    until: Instant,
 }
 
 impl std::fmt::Debug for Minted {
@@ -37,12 +41,19 @@ impl std::fmt::Debug for Minted {
 }
 
 impl StreamTokens {
-    /// A new token for a stream of the Twilio call `call_sid`; 256 random bits, hexadecimal.
+    /// A new token for this `stream` of the Twilio call `call_sid`, good for `lifetime`; 256 random bits,
+    /// hexadecimal.
     ///
     /// # Errors
     ///
     /// The system has no randomness to give.
-    pub fn mint(&self, call_sid: &str, now: Instant) -> Result<String, getrandom::Error> {
+    pub fn mint(
+        &self,
+        call_sid: &str,
+        stream: Stream,
+        lifetime: Duration,
+        now: Instant,
+    ) -> Result<String, getrandom::Error> {
         let mut random = [0_u8; 32];
         getrandom::fill(&mut random)?;
         let token = random
@@ -53,32 +64,32 @@ impl StreamTokens {
                 hex
             });
         let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
-        minted.retain(|known| now.duration_since(known.at) < LIFETIME);
+        minted.retain(|known| now < known.until);
         if minted.len() == OUTSTANDING {
             minted.remove(0);
         }
         minted.push(Minted {
             token: token.clone(),
             call_sid: call_sid.to_owned(),
-            at: now,
+            stream,
+            until: now + lifetime,
         });
         Ok(token)
     }
 
-    /// Uses a token up.
+    /// Uses a token up. Returns what its stream is for.
     ///
     /// # Errors
     ///
     /// [`BadToken`] for any reason; which one is nobody's business.
-    pub fn spend(&self, token: &str, call_sid: &str, now: Instant) -> Result<(), BadToken> {
+    pub fn spend(&self, token: &str, call_sid: &str, now: Instant) -> Result<Stream, BadToken> {
         let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |known: &Minted| bool::from(known.token.as_bytes().ct_eq(token.as_bytes()));
         let at = minted.iter().position(same).ok_or(BadToken)?;
         // Whoever shows it for the wrong call has it from somewhere it should not be: it is burnt.
         let known = minted.remove(at);
-        let fresh = now.duration_since(known.at) < LIFETIME;
-        if fresh && known.call_sid == call_sid {
-            Ok(())
+        if now < known.until && known.call_sid == call_sid {
+            Ok(known.stream)
         } else {
             Err(BadToken)
         }
@@ -88,17 +99,25 @@ impl StreamTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::bridge::keys_take;
+    use crate::call::tool::MAX_KEYS;
+
+    const USUAL: Stream = Stream::Usual;
+
+    fn mint(tokens: &StreamTokens, now: Instant) -> String {
+        tokens.mint("CA1", USUAL, LIFETIME, now).unwrap()
+    }
 
     #[test]
     fn a_token_is_good_once_for_its_call_and_for_a_while() {
         let (tokens, now) = (StreamTokens::default(), Instant::now());
-        let token = tokens.mint("CA1", now).unwrap();
+        let token = mint(&tokens, now);
         assert_eq!(token.len(), 64);
         assert_eq!(tokens.spend("", "CA1", now), Err(BadToken));
-        assert_eq!(tokens.spend(&token, "CA1", now), Ok(()));
+        assert_eq!(tokens.spend(&token, "CA1", now), Ok(USUAL));
         assert_eq!(tokens.spend(&token, "CA1", now), Err(BadToken), "replayed");
 
-        let token = tokens.mint("CA1", now).unwrap();
+        let token = mint(&tokens, now);
         assert_eq!(
             tokens.spend(&token, "CA2", now),
             Err(BadToken),
@@ -106,7 +125,7 @@ mod tests {
         );
         assert_eq!(tokens.spend(&token, "CA1", now), Err(BadToken), "burnt");
 
-        let token = tokens.mint("CA1", now).unwrap();
+        let token = mint(&tokens, now);
         assert_eq!(
             tokens.spend(&token, "CA1", now + LIFETIME),
             Err(BadToken),
@@ -115,11 +134,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_after_keys_is_admitted_for_as_long_as_it_is_waited_for() {
+        for keys in 0..=MAX_KEYS {
+            let (tokens, now) = (StreamTokens::default(), Instant::now());
+            let (stream, lifetime) = (Stream::AfterKeys(7), keys_take(keys));
+            let token = tokens.mint("CA1", stream, lifetime, now).unwrap();
+            // The request, the keys, and the new stream, each as slow as it may be.
+            let keys = u32::try_from(keys).unwrap();
+            let request = crate::twilio::rest::longest_request();
+            let pressed = request + Duration::from_millis(500) * (keys + 2);
+            let connected = now + pressed + Duration::from_secs(5);
+            assert_eq!(tokens.spend(&token, "CA1", connected), Ok(stream));
+        }
+    }
+
+    #[test]
     fn tokens_do_not_pile_up() {
         let (tokens, now) = (StreamTokens::default(), Instant::now());
-        let first = tokens.mint("CA1", now).unwrap();
+        let first = mint(&tokens, now);
         for _ in 0..OUTSTANDING {
-            tokens.mint("CA1", now).unwrap();
+            mint(&tokens, now);
         }
         assert_eq!(tokens.spend(&first, "CA1", now), Err(BadToken));
         assert_eq!(tokens.minted.lock().unwrap().len(), OUTSTANDING);
@@ -128,7 +162,7 @@ mod tests {
     #[test]
     fn tokens_are_not_shown() {
         let tokens = StreamTokens::default();
-        let token = tokens.mint("CA1", Instant::now()).unwrap();
+        let token = mint(&tokens, Instant::now());
         assert!(!format!("{tokens:?}").contains(&token));
     }
 }

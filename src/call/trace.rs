@@ -47,6 +47,6 @@ pub(super) fn from_carrier(event: &CarrierEvent) {
         ),
         CarrierEvent::Key(_) => tracing::debug!("the callee pressed a key"),
         CarrierEvent::Detached => tracing::debug!("the carrier's stream ended"),
-        CarrierEvent::Attached | CarrierEvent::Audio { .. } => {}
+        CarrierEvent::Attached(_) | CarrierEvent::Audio { .. } => {}
     }
 }

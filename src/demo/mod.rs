@@ -27,10 +27,7 @@ use crate::call::snapshot::{Line, Role, Snapshot};
 use crate::call::switchboard::{Order, Switchboard};
 use crate::config::Values;
 use crate::phone::E164;
-use crate::sandbox::{self, Sandbox};
-
-/// Far more than any call here takes: it plays in real time.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::sandbox::{self, ModelSession, Sandbox};
 
 /// How long the judgement of a call, and the end of its line, may come after its end.
 const AFTERMATH: Duration = Duration::from_secs(6);
@@ -50,6 +47,15 @@ const SET_ASIDE: &[(&str, Option<&str>)] = &[
     ("OPENAGENT_PHONE_MAX_DAILY_USD", None),
     ("OPENAGENT_PHONE_METRICS", None),
 ];
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub struct Played {
+    /// Whether all was as expected; a sentence, if the call could not even be placed.
+    pub result: Result<bool, String>,
+    /// What the model was sent, session by session.
+    pub sessions: Vec<ModelSession>,
+}
 
 /// The arguments of `demo` itself.
 pub fn arguments(demo: Command) -> Command {
@@ -84,30 +90,35 @@ pub async fn run(
 ) -> Result<bool, String> {
     if asked.get_flag("list") {
         let width = scenario::all().map(|scenario| scenario.name.len()).max();
-        for Scenario { name, about, .. } in scenario::all() {
+        for scenario in scenario::all() {
+            let Scenario { name, about, .. } = scenario;
             let width = width.unwrap_or_default();
-            writeln!(out, "{name:width$}  {about}").map_err(|error| error.to_string())?;
+            let takes = match scenario.minutes {
+                1 => String::new(),
+                minutes => format!(" (takes {minutes} minutes)"),
+            };
+            writeln!(out, "{name:width$}  {about}{takes}").map_err(|error| error.to_string())?;
         }
         return Ok(true);
     }
     let name = asked.get_one::<String>("scenario").map(String::as_str);
     let scenario = scenario::find(name.unwrap_or(scenario::DEFAULT)).ok_or("no such scenario")?;
-    play(scenario, values, 1, out, stop).await
+    play(scenario, values, 1, out, stop).await?.result
 }
 
 /// Plays a scenario and writes what happens to `out`, as it happens; call time passes `haste` times
-/// as fast as real time. Returns whether all was as expected.
+/// as fast as real time.
 ///
 /// # Errors
 ///
-/// A sentence, if the call could not even be placed.
+/// A sentence, if the sandbox could not even be started.
 pub async fn play(
     scenario: &Scenario,
     values: &Values,
     haste: u32,
     out: &mut impl Write,
     stop: CancellationToken,
-) -> Result<bool, String> {
+) -> Result<Played, String> {
     let mut values = values.clone();
     for (name, value) in SET_ASIDE.iter().chain(scenario.settings) {
         values.replace(name, *value);
@@ -118,8 +129,9 @@ pub async fn play(
     let (app, sandbox) = started.map_err(|error| error.to_string())?;
     let result = show_call(scenario, &app, &sandbox, out).await;
     app.shut_down(Duration::from_secs(3)).await;
+    let sessions = sandbox.model_sessions();
     sandbox.shutdown().await;
-    result
+    Ok(Played { result, sessions })
 }
 
 async fn show_call(
@@ -148,17 +160,21 @@ async fn show_call(
             never = act(scenario.host, board, &session, sandbox) => match never {},
         }
     };
-    let ended = timeout(PATIENCE, playing)
+    let patience = Duration::from_secs(60 * scenario.minutes);
+    let ended = timeout(patience, playing)
         .await
         .map_err(|_| "the call did not end")?;
     let line = line_over(&session.call, sandbox).await;
     let snapshot = judged(&session.call, sandbox).await;
+    let mut sessions = sandbox.model_sessions();
+    let mut errors = sessions.iter().flat_map(|session| &session.errors);
     let seen = Seen {
         derived: ended.summary,
         snapshot,
         line,
-        sessions: sandbox.model_sessions().len(),
-        model: sandbox.model_sessions().pop().unwrap_or_default(),
+        expired: errors.any(|error| error["code"] == "session_expired"),
+        sessions: sessions.len(),
+        model: sessions.pop().unwrap_or_default(),
         greeting_wait: app.config.phone.greeting_wait,
         complaints: sandbox.complaints(),
     };
@@ -190,14 +206,10 @@ async fn act(host: Host, board: &Switchboard, session: &Session, sandbox: &Sandb
                 board.hang_up(session).await;
             }
         }
-        (Host::Answers(text), _) => loop {
-            let question = until(&session.call, |now| now.pending_question.clone()).await;
-            // A refusal is a call that has ended meanwhile; the checks tell.
-            let _ = session.answer(&question.id, text);
-        },
         (Host::AnswersAfter(words, text), _) => {
             let question = until(&session.call, |now| now.pending_question.clone()).await;
             said(&session.call, words).await;
+            // A refusal is a call that has ended meanwhile; the checks tell.
             let _ = session.answer(&question.id, text);
         }
         (Host::InstructsAtOnce(text), _) => {

@@ -11,6 +11,9 @@ use crate::sandbox::{self, ModelSession, speech};
 /// The greeting waits for the end of a "hello", but no longer than this.
 const LONGEST_HELLO: Duration = Duration::from_secs(6);
 
+/// The same while the carrier may still find out who speaks.
+const LONGEST_RECORDING: Duration = Duration::from_secs(35);
+
 /// What every greeting says and nothing else does.
 const GREETING: &str = "this is an AI assistant";
 
@@ -24,6 +27,8 @@ pub(super) struct Seen {
     pub(super) line: Option<sandbox::Call>,
     /// How many sessions of the model it took.
     pub(super) sessions: usize,
+    /// One of them reached its maximum duration and was ended by the model.
+    pub(super) expired: bool,
     /// As the last of them saw it.
     pub(super) model: ModelSession,
     /// The configured wait for a "hello".
@@ -47,6 +52,25 @@ impl Seen {
         self.heard().matches(GREETING).count()
     }
 
+    /// How many media streams the carrier connected.
+    pub(super) fn streams(&self) -> u32 {
+        self.line.as_ref().map_or(0, |line| line.streams)
+    }
+
+    /// The keys that the carrier pressed.
+    pub(super) fn keys_pressed(&self) -> &str {
+        self.line.as_ref().map_or("", |line| line.digits.as_str())
+    }
+
+    /// What the carrier found out about who answered.
+    pub(super) fn verdict(&self) -> &str {
+        let verdict = self
+            .line
+            .as_ref()
+            .and_then(|line| line.answered_by.as_deref());
+        verdict.unwrap_or("none")
+    }
+
     /// How often what was queued at the carrier was cleared.
     pub(super) fn clears(&self) -> u32 {
         self.line.as_ref().map_or(0, |line| line.clears)
@@ -63,6 +87,33 @@ impl Seen {
     pub(super) fn place(&self, of: Role, words: &str) -> Option<usize> {
         let mut lines = self.snapshot.transcript.iter();
         lines.position(|line| line.role == of && line.text.contains(words))
+    }
+
+    /// Checks that these lines stand in one transcript in this order, and that the session which was
+    /// there at the end has these words in its context, in this order: what was said before and after
+    /// something went wrong is one conversation.
+    pub(super) fn is_one_conversation(
+        &self,
+        checks: &mut Checks,
+        transcript: &[(Role, &str)],
+        context: &[&str],
+    ) {
+        let lines = self.snapshot.transcript.iter();
+        let missing = first_missing(lines, transcript, |line, (role, words)| {
+            line.role == *role && line.text.contains(words)
+        });
+        let fact = match missing {
+            None => "before and after stand in one transcript, in order".to_owned(),
+            Some((_, words)) => format!("\"{words}\" stands in the transcript, in order"),
+        };
+        checks.that(fact, missing.is_none());
+        let items = self.model.context.iter().map(Value::to_string);
+        let missing = first_missing(items, context, |item, words| item.contains(words));
+        let fact = match missing {
+            None => "the same in the model's context".to_owned(),
+            Some(words) => format!("\"{words}\" stands in the model's context, in order"),
+        };
+        checks.that(fact, missing.is_none());
     }
 
     /// Whether the transcript has a line of the callee with these words.
@@ -132,6 +183,15 @@ impl Seen {
         latency.map_or(0, |latency| latency.first_word_ms)
     }
 
+    /// The callee was there before the model had said the greeting.
+    pub(super) fn picked_up_too_early(&self) -> bool {
+        let began = self.line.as_ref().and_then(|line| line.stream_began);
+        let ready = self.model.response_ended.first();
+        began
+            .zip(ready)
+            .is_some_and(|(began, ready)| began < *ready)
+    }
+
     /// Silence that the model heard before these words of the callee although the carrier never
     /// sent it, in milliseconds.
     pub(super) fn padded_before(&self, words: &str) -> Option<usize> {
@@ -149,7 +209,13 @@ impl Seen {
         let waited = line.stream_began? + self.greeting_wait;
         let mut due = waited;
         if let Some(hello) = model.turn_began.first().filter(|began| **began <= waited) {
-            due = *hello + LONGEST_HELLO;
+            let detects = |(name, _): &(String, String)| name == "MachineDetection";
+            let longest = if line.parameters.iter().any(detects) {
+                LONGEST_RECORDING
+            } else {
+                LONGEST_HELLO
+            };
+            due = *hello + longest;
             due = model
                 .turn_ended
                 .first()
@@ -159,6 +225,15 @@ impl Seen {
         let ready = model.response_ended.get(last_try)?;
         line.first_audio?.checked_duration_since(due.max(*ready))
     }
+}
+
+/// The first of `wanted` that does not stand in `all` behind those before it.
+fn first_missing<T, W>(
+    mut all: impl Iterator<Item = T>,
+    wanted: &[W],
+    is: impl Fn(&T, &W) -> bool,
+) -> Option<&W> {
+    wanted.iter().find(|want| !all.any(|one| is(&one, want)))
 }
 
 /// Facts that should hold, and whether they do.
@@ -220,6 +295,15 @@ impl fmt::Display for Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_order_counts() {
+        let missing =
+            |wanted: &'static [char]| first_missing("abcb".chars(), wanted, |a, b| a == b);
+        assert_eq!(missing(&['a', 'c', 'b']), None);
+        assert_eq!(missing(&['c', 'a']), Some(&'a'));
+        assert_eq!(missing(&['a', 'a']), Some(&'a'), "each once");
+    }
 
     #[test]
     fn what_failed_is_told_alone() {

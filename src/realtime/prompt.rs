@@ -272,6 +272,8 @@ mod tests {
             "end_call: only after you have said goodbye",
             "an AI assistant calling on behalf of Maria Rossi, why",
             "end_call with outcome voicemail",
+            "If the same menu comes back, try another option",
+            "At the third time, note that the menu leads nowhere",
             "The call lasts 10 minutes at most",
         ] {
             assert!(prompt.contains(key), "missing: {key}\n{prompt}");

@@ -25,8 +25,8 @@ pub type ModelMessage = Message;
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// What may wait to be written: 20 s of the callee's voice. A model that does not read for so long
-/// is not in the conversation any more.
-const MAX_UNWRITTEN: usize = 256 * 1024;
+/// is not in the conversation any more. All that a new session is told at once fits into it.
+pub(crate) const MAX_UNWRITTEN: usize = 256 * 1024;
 
 /// Why there is no socket. Sentences for the call's `error`.
 #[derive(Debug, thiserror::Error)]

@@ -80,6 +80,9 @@ pub enum Step {
     /// The media stream breaks off without a `stop`, and nobody has hung up: the carrier goes on
     /// with the next TwiML verb.
     LoseStream,
+    /// The whole line goes dead: the media stream breaks off without a `stop`, and so much later the
+    /// carrier finds that the callee is gone and ends the call.
+    LoseLine(Duration),
     /// Hangs up.
     HangUp,
     /// Stays silent until the line is hung up.

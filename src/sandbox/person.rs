@@ -35,8 +35,17 @@ pub(crate) struct Moment {
     pub(crate) key: Option<char>,
     /// The receiver is put down.
     pub(crate) hangs_up: bool,
-    /// The media stream breaks off here.
-    pub(crate) stream_breaks: bool,
+    /// Something breaks off here.
+    pub(crate) breaks: Option<Break>,
+}
+
+/// What breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// The media stream.
+    Stream,
+    /// The line, and the stream with it: nobody will connect another one.
+    Line,
 }
 
 /// How far a callee was heard, as machine detection listens.
@@ -165,8 +174,15 @@ impl Person {
                 self.next();
             }
             Step::LoseStream => {
-                moment.stream_breaks = true;
+                moment.breaks = Some(Break::Stream);
                 self.next();
+            }
+            Step::LoseLine(time) => {
+                let time = *time;
+                moment.breaks = Some(Break::Line);
+                self.next();
+                self.script.push_front(Step::HangUp);
+                self.script.push_front(Step::Pause(time));
             }
             Step::Pause(time) | Step::BadLine(time) if FRAME_TIME * self.frames >= *time => {
                 self.next();
@@ -357,7 +373,7 @@ mod tests {
         let audio = speech::encode("a long sentence");
         let breaks: Vec<bool> = audio
             .chunks(FRAME)
-            .map(|frame| person.live(frame).stream_breaks)
+            .map(|frame| person.live(frame).breaks.is_some())
             .collect();
         assert_eq!(breaks.iter().filter(|breaks| **breaks).count(), 1);
         assert!(breaks.iter().position(|breaks| *breaks) < Some(breaks.len() / 2));

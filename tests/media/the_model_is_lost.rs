@@ -156,3 +156,56 @@ async fn because_its_hour_is_over_which_costs_the_call_nothing() {
     assert_same_audio(&model.heard(160).await, &noise(160, 3));
     assert_eq!(snapshot(&call.session).status, Status::InProgress);
 }
+
+#[tokio::test]
+async fn and_another_that_is_lost_at_once_loses_nothing_of_what_the_callee_said() {
+    let mut stage = Stage::start().await;
+    let (call, mut carrier) = talking(&mut stage).await;
+    call.model.close(1011, "overloaded");
+    let mut model = stage.model().await;
+    model.configuration().await;
+    let meanwhile = noise(1_600, 8);
+    carrier.say(&meanwhile);
+    // What is said by then was said while there was no session.
+    carrier.press('5');
+    until(&call.session, "the key", |now| now.transcript.len() == 2).await;
+    for _ in 0..2 {
+        model.confirm();
+        assert_same_audio(&model.heard(meanwhile.len()).await, &meanwhile);
+        model.close(1011, "overloaded");
+        model = stage.model().await;
+        model.configuration().await;
+    }
+    model.confirm();
+    assert_same_audio(&model.heard(meanwhile.len()).await, &meanwhile);
+    assert_eq!(snapshot(&call.session).status, Status::InProgress);
+    assert_eq!(stage.report(&call, "completed", 9).await, 204);
+    ended(&call.session).await;
+}
+
+#[tokio::test]
+async fn and_sessions_that_are_lost_one_after_another_end_the_call_after_eight_seconds() {
+    let mut stage = Stage::start().await;
+    let (call, _carrier) = talking(&mut stage).await;
+    let lost = Instant::now();
+    call.model.close(1011, "overloaded");
+    let mut sessions = 0;
+    let end = loop {
+        tokio::select! {
+            end = ended(&call.session) => break end,
+            mut model = stage.model() => {
+                sessions += 1;
+                model.configuration().await;
+                model.confirm();
+                model.close(1011, "overloaded");
+            }
+        }
+    };
+    assert!(lost.elapsed() >= Duration::from_secs(8));
+    // At once, and then after 250 ms, 500 ms and so on, however fast they are lost.
+    assert!((3..=6).contains(&sessions), "{sessions}");
+    assert_eq!(end.status, Status::Failed);
+    assert!(end.error.unwrap().contains("did not come back"));
+    stage.rest.redirected(&call.sid).await;
+    assert_eq!(stage.report(&call, "completed", 9).await, 204);
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openagent_messaging::sandbox::speech::Decoder;
-use openagent_messaging::sandbox::{Callee, Menu, Sandbox, Step};
+use openagent_messaging::sandbox::{Callee, CarrierFault, Menu, Options, Sandbox, Step};
 use serde_json::json;
 
 use super::product::*;
@@ -263,4 +263,71 @@ async fn a_line_that_breaks_comes_back_by_the_redirect() {
     );
     assert_eq!(over(&sandbox, &sid).await.streams, 2);
     assert_eq!(sandbox.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_line_that_goes_dead_ends_without_another_stream() {
+    let sandbox = with(Callee::person(vec![
+        Step::say("On Tuesday I"),
+        Step::LoseLine(Duration::from_secs(1)),
+        Step::say(" am free"),
+    ]))
+    .await;
+    let mut product = Product::start(&sandbox).await;
+    let again = format!("</Connect><Redirect>{}/twiml/1</Redirect>", product.url);
+    let twiml = product.twiml.lock().unwrap().replace("</Connect>", &again);
+    *product.twiml.lock().unwrap() = twiml;
+    let rest = Rest::new(&sandbox);
+    let sid = rest.call(&product, &[("To", ANY)]).await;
+    let mut media = product.media().await;
+    while let Some(frame) = media.next().await {
+        assert_ne!(frame["event"], "stop");
+    }
+    assert!(!media.was_closed);
+    let call = over(&sandbox, &sid).await;
+    let late = call.duration >= Duration::from_millis(1_150);
+    assert!(late, "the carrier did not know for a second: {call:?}");
+    assert_eq!((call.status.as_str(), call.streams), ("completed", 1));
+    assert_eq!(Decoder::default().feed(&call.said_audio), "On Tuesday I");
+    assert!(told(&sandbox, &sid).await.contains(&"completed".to_owned()));
+    assert_eq!(sandbox.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_first_new_twiml_can_be_refused_or_lost_and_the_next_is_served() {
+    for (fault, first) in [
+        (CarrierFault::RefusesTwimlOnce, Some(400)),
+        (CarrierFault::DropsTwimlOnce, None),
+    ] {
+        let sandbox = Sandbox::start(Options {
+            carrier_fault: Some(fault),
+            ..fast(vec![Step::WaitForever])
+        })
+        .await
+        .unwrap();
+        let mut product = Product::start(&sandbox).await;
+        let rest = Rest::new(&sandbox);
+        let sid = rest.call(&product, &[]).await;
+        let mut media = product.media().await;
+        let keys = [("Twiml", press(&product, "2"))];
+        let request = rest.client.post(rest.url(&format!("Calls/{sid}.json")));
+        let answer = request
+            .form(&keys)
+            .basic_auth(sandbox.account_sid(), Some(sandbox.auth_token()))
+            .send()
+            .await;
+        assert_eq!(answer.ok().map(|a| a.status().as_u16()), first, "{fault:?}");
+        // The stream goes on, and nothing was pressed.
+        media.until("media").await;
+        assert_eq!(sandbox.call(&sid).unwrap().digits, "");
+        let [(name, keys)] = &keys;
+        assert_eq!(rest.update(&sid, &[(*name, keys.as_str())]).await.0, 200);
+        media.until("stop").await;
+        let mut second = product.media().await;
+        assert_eq!(sandbox.call(&sid).unwrap().digits, "2");
+        rest.update(&sid, &[("Status", "completed")]).await;
+        second.until("stop").await;
+        over(&sandbox, &sid).await;
+        assert_eq!(sandbox.complaints(), Vec::<String>::new());
+    }
 }

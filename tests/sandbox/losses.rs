@@ -253,6 +253,27 @@ async fn a_new_session_knows_what_is_replayed_and_nothing_else() {
         said.contains("I have noted that: Tuesday at ten."),
         "{said}"
     );
+    // All of it stands in its context, and nothing of the others.
+    let context = sandbox.model_sessions()[2].context.clone();
+    let kinds = context.iter().map(|item| item["type"].as_str().unwrap());
+    let kinds: Vec<&str> = kinds.take(6).collect();
+    let message = "message";
+    let replayed = [
+        message,
+        message,
+        message,
+        "function_call",
+        "function_call_output",
+        message,
+    ];
+    assert_eq!(kinds, replayed);
+    assert_eq!(context[2]["content"][0]["text"], "Tuesday at ten.");
+    assert_eq!(
+        context[6]["content"][0]["transcript"],
+        "Sorry, we were cut off for a moment."
+    );
+    let first = sandbox.model_sessions()[0].context.clone();
+    assert!(!first.contains(&context[2]));
     // An output needs its call, in this session.
     let orphan = json!({"type": "function_call_output", "call_id": "call_9", "output": "{}"});
     let create = json!({"type": "conversation.item.create", "item": orphan});

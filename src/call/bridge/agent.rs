@@ -1,5 +1,7 @@
 //! The agent's side: what the model says, calls and refuses.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::event::{Change, End, ErrorKind, Output, Request, ResponseEnding, ToModel};
@@ -17,10 +19,9 @@ impl Bridge {
         self.model_ready = true;
         self.session_begins();
         self.prepare_greeting(0);
-        for audio in std::mem::take(&mut self.early) {
-            self.send(ToModel::Audio(audio));
+        for frame in std::mem::take(&mut self.early).frames() {
+            self.send(ToModel::Audio(frame.clone()));
         }
-        self.early_samples = 0;
     }
 
     pub(super) fn response_started(&mut self, response: &str) {
@@ -31,7 +32,10 @@ impl Bridge {
             return self.aside_started(response);
         }
         let ours = self.gate.started(response);
-        self.response = Response::default();
+        self.response = Response {
+            began: self.now,
+            ..Response::default()
+        };
         let in_private = match self.draft() {
             Some(draft) => {
                 draft.restart();
@@ -133,7 +137,10 @@ impl Bridge {
                 return self.wait(call, &reason);
             }
             Ok(Tool::AskHost { question }) => return self.ask_host(call, question),
-            Err(why) => json!({ "error": why }),
+            Err(why) => {
+                self.response.refused = self.is_current(response);
+                json!({ "error": why })
+            }
         };
         self.answer_call(call, &output);
     }
@@ -142,9 +149,11 @@ impl Bridge {
         if self.gate.active() != Some(response) {
             return;
         }
-        if self.stale_response.as_deref() == Some(response) {
-            self.stale_response = None;
+        if !matches!(ending, ResponseEnding::Failed { .. }) {
+            self.session_works();
+            self.swallows = false;
         }
+        let stale = self.stale_response.take_if(|stale| stale == response);
         let was = std::mem::take(&mut self.response);
         let aside = self.gate.is_aside();
         let next = self.gate.ended(response);
@@ -174,10 +183,16 @@ impl Bridge {
             if *fatal || self.failed_responses > 1 {
                 return self.hang_up(End::ModelGone(format!("The voice model failed: {message}")));
             }
+            if self.message_again() {
+                return;
+            }
             let again = self.gate.follow_up();
             return self.tell_model(again);
         }
         self.failed_responses = 0;
+        if *ending == ResponseEnding::Completed && stale.is_none() {
+            self.message_said();
+        }
         self.keys_follow();
         if !was.waits && was.spoke {
             self.hold_is_over();
@@ -191,10 +206,21 @@ impl Bridge {
             self.decide_goodbye();
         } else if was.asks_host {
             self.keep_company(was.spoke);
-        } else if was.called && !was.spoke && !was.waits {
+        } else if (was.refused || was.called && !was.spoke) && !was.waits {
             // A note that went with speech needs no further words; one without left the line silent.
             let follow_up = self.gate.follow_up();
             self.tell_model(follow_up);
+        }
+        let whole = stale.is_none() && *ending != ResponseEnding::Cancelled;
+        if whole && !was.spoke && !self.gate.is_busy() {
+            self.answered_by_silence(was.began);
+        }
+    }
+
+    /// The model has decided to say nothing to what the callee had said by then.
+    fn answered_by_silence(&mut self, by: Duration) {
+        if self.awaiting_answer.is_some_and(|since| since <= by) {
+            self.awaiting_answer = None;
         }
     }
 

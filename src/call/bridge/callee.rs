@@ -8,14 +8,8 @@ use super::interruption::{AT_LEAST, Sound};
 use super::ledger::{CutItem, Heard};
 use super::opening::{Hello, Opening};
 use super::{Bridge, Keys};
-use crate::call::audio::{Audio, SAMPLES_PER_MS, SAMPLES_PER_SECOND};
+use crate::call::audio::{Audio, SAMPLES_PER_MS};
 use crate::call::snapshot::Role;
-
-/// Callee audio that is kept until the model is ready to listen.
-const EARLY_AUDIO: u64 = 10 * SAMPLES_PER_SECOND;
-
-/// Frames of what the callee says that are kept until it is answered: 10 s, as a rule.
-const UTTERANCE: usize = 500;
 
 /// A hole in the callee's audio is filled up to this length.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
@@ -40,8 +34,8 @@ impl Bridge {
         let gap = at.saturating_sub(self.carrier.next_frame.unwrap_or(at));
         self.history.push(&audio);
         self.heard_by_nobody(&audio);
-        if self.gate.callee_speaks() || self.awaiting_answer.is_some() {
-            self.keep_utterance(audio.clone());
+        if self.gate.callee_speaks() || self.awaiting_answer.is_some() || self.is_catching_up() {
+            self.utterance.push(audio.clone());
         }
         if let Some(sound) = &mut self.sound {
             sound.hear(&audio);
@@ -57,27 +51,13 @@ impl Bridge {
         self.feed_model(audio);
     }
 
-    /// What the callee says is kept until it is answered, for a model that is lost before that.
-    fn keep_utterance(&mut self, audio: Audio) {
-        self.utterance.push_back(audio);
-        if self.utterance.len() > UTTERANCE {
-            self.utterance.pop_front();
-        }
-    }
-
     fn feed_model(&mut self, audio: Audio) {
         if self.model_ready {
             self.send(ToModel::Audio(audio));
             return;
         }
-        self.early_samples += audio.samples();
-        self.early.push_back(audio);
-        while self.early_samples > EARLY_AUDIO {
-            let Some(dropped) = self.early.pop_front() else {
-                break;
-            };
-            self.early_samples -= dropped.samples();
-            let lost = Duration::from_millis(dropped.samples() / SAMPLES_PER_MS);
+        let lost = self.early.push(audio);
+        if !lost.is_zero() {
             self.publish(Change::EarlyAudioDropped(lost));
         }
     }
@@ -122,9 +102,10 @@ impl Bridge {
         if self.agent_spoke_last && self.is_conversing() && self.is_agent_silent() {
             self.count_exchange();
         }
-        if self.awaiting_answer.is_none() {
-            self.utterance = self.history.frames();
+        if self.awaiting_answer.is_none() && !self.is_catching_up() {
+            self.utterance = self.history.frames().collect();
         }
+        self.speech_is_noticed();
         self.gate.speech_started();
         self.awaiting_answer = None;
         self.asked_if_there = false;

@@ -118,6 +118,28 @@ impl Bridge {
         self.goodbye_moves();
     }
 
+    /// What was asked for is under way, and nothing of it has come.
+    pub(super) fn goodbye_is_due(&self) -> bool {
+        let decided = self.ending.as_ref().is_some_and(|ending| !ending.deciding);
+        decided && self.gate.is_granted() && !self.response.spoke
+    }
+
+    /// The model is gone for so long at most; what is still to be said has its time after that.
+    pub(super) fn goodbye_waits(&mut self, gone: Duration) {
+        let by = self.now + gone + GOODBYE_BEGINS + CONFIRMATION;
+        if let Some(ending) = &mut self.ending {
+            ending.deadline = ending.deadline.max(by).min(ending.latest);
+        }
+    }
+
+    /// Another session is there while the call ends: what is missing of the last words is asked of it.
+    pub(super) fn goodbye_goes_on(&mut self) {
+        self.goodbye_waits(Duration::ZERO);
+        if !self.message_again() {
+            self.decide_goodbye();
+        }
+    }
+
     /// Agent audio was sent while the call ends: the line stays until it has been heard.
     pub(super) fn goodbye_moves(&mut self) {
         let heard = self.now + self.ledger.queued() + CONFIRMATION;
@@ -204,7 +226,8 @@ impl Bridge {
             self.end_for_time();
         }
         let Some(ending) = &self.ending else { return };
-        let said = !ending.deciding && !self.gate.is_busy() && self.ledger.is_silent();
+        let waits = self.model_is_lost() && self.message_is_due();
+        let said = !ending.deciding && !waits && !self.gate.is_busy() && self.ledger.is_silent();
         let over = said || ending.deadline <= self.now;
         let still_speaking = over && self.withdrawable().is_some() && self.gate.callee_speaks();
         if still_speaking || self.insists_at().is_some_and(|at| at <= self.now) {
@@ -253,7 +276,12 @@ impl Bridge {
         if self.over {
             return;
         }
-        let end = self.end_on_mailbox(end);
+        let leaves_message = (self.ending.as_ref()).is_some_and(|to| to.end == End::Voicemail);
+        let end = match self.end_on_mailbox(end) {
+            // A machine that cuts the line is still one.
+            End::CalleeHungUp if leaves_message => End::Voicemail,
+            end => end,
+        };
         for cut in self.ledger.cut() {
             self.publish_spoken(cut.spoken);
         }

@@ -42,7 +42,7 @@ impl From<Command> for Input<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum CarrierEvent {
     /// A media stream is attached: the callee can hear and be heard.
-    Attached,
+    Attached(Stream),
     /// A frame of the callee's voice; `at` is its position in the stream.
     Audio {
         /// Time since the start of this stream.
@@ -56,6 +56,15 @@ pub enum CarrierEvent {
     Key(char),
     /// The stream ended, with or without a word.
     Detached,
+}
+
+/// What a media stream was connected for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// The callee has answered, or an earlier stream is lost.
+    Usual,
+    /// Keys were pressed: those of the [`Output::PressKeys`] with this number.
+    AfterKeys(u32),
 }
 
 /// A name sent behind audio, which comes back when that audio has been played.
@@ -168,6 +177,8 @@ pub enum ModelEvent<'a> {
     /// Another session is open, configured as [`ToModel::Configure`] does, and waits for
     /// [`Output::TakeModel`].
     Offered,
+    /// The session that was offered is gone, before it took over.
+    Withdrawn,
     /// No other session could be opened.
     NotOpened {
         /// A sentence for the call's `error`.
@@ -253,8 +264,8 @@ pub enum Command {
     Instruct(String),
 }
 
-/// The carrier's answer to [`Output::PressKeys`]. That the keys were pressed is known only by the
-/// stream that follows them.
+/// The carrier's answer to [`Output::PressKeys`]. That the keys were pressed is known only by
+/// [`Stream::AfterKeys`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeysAnswer {
     /// They are being pressed.
@@ -270,7 +281,9 @@ pub enum KeysAnswer {
 pub enum AnsweredBy {
     /// A person, or nobody can tell: the conversation is right for both.
     Person,
-    /// An answering machine, and it takes messages from now on.
+    /// An answering machine that has given its tone: it records from now on.
+    Tone,
+    /// An answering machine that has fallen silent, and takes a message as far as anybody can tell.
     Mailbox,
     /// A machine that has finished a recorded text and takes no message: a menu, most often.
     Menu,
@@ -289,8 +302,13 @@ pub enum Output {
     OpenModel,
     /// From here on, the session that was offered is the model; the old one is over.
     TakeModel,
-    /// Press these keys (`0-9*#`, `w` is half a second) towards the callee. A new stream follows.
-    PressKeys(String),
+    /// Press keys towards the callee. A new stream follows, [`Stream::AfterKeys`].
+    PressKeys {
+        /// Counts these requests.
+        number: u32,
+        /// `0-9*#`; `w` is half a second.
+        digits: String,
+    },
     /// Show this to whoever watches the call.
     Publish(Change),
     /// The call is over: hang up the line. Sent once; nothing follows it.
@@ -346,23 +364,14 @@ pub enum ToModel {
     Recall(Recall),
 }
 
-/// What a new session of the model has missed; what it was told comes as [`ToModel::Tell`], and what
-/// functions returned as [`ToModel::ToolOutput`].
+/// What was said before a new session of the model was there. What the model was told, and what its
+/// functions did, comes as [`ToModel::Tell`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recall {
     /// The callee heard this of the agent.
     Said(String),
     /// The callee said this.
     Heard(String),
-    /// The model called a function; its output follows.
-    Called {
-        /// What the output names.
-        call: String,
-        /// The function.
-        name: String,
-        /// Its arguments, JSON.
-        arguments: String,
-    },
 }
 
 /// Who answers when the callee has spoken.

@@ -59,6 +59,10 @@ pub(super) struct Gate {
     /// What was asked for when the active response began, which is taken for it. If the model then
     /// says that it was busy, it was not.
     presumed: Option<Respond>,
+    /// Counts what was asked for.
+    requests: u32,
+    /// It was asked for twice: of the two, one may be refused because the other is answered.
+    repeated: bool,
     queue: VecDeque<Respond>,
     /// Refusals in a row of what we asked for.
     refusals: u8,
@@ -80,6 +84,8 @@ impl Gate {
             aside: false,
             asked: None,
             presumed: None,
+            requests: 0,
+            repeated: false,
             queue: VecDeque::new(),
             refusals: 0,
             callee_speaks: false,
@@ -216,7 +222,21 @@ impl Gate {
             return None;
         }
         self.unanswered = false;
+        self.repeated = false;
+        self.requests = self.requests.wrapping_add(1);
         self.asked = Some(respond.clone());
+        Some(ToModel::Respond(respond))
+    }
+
+    /// What was asked for and has not begun, by its number.
+    pub(super) fn request(&self) -> Option<u32> {
+        self.asked.as_ref().map(|_| self.requests)
+    }
+
+    /// Asks for it once more: perhaps nobody has heard.
+    pub(super) fn ask_again(&mut self) -> Option<ToModel> {
+        let respond = self.asked.clone()?;
+        self.repeated = true;
         Some(ToModel::Respond(respond))
     }
 
@@ -251,6 +271,9 @@ impl Gate {
 
     /// The model refused the response we asked for: another one was active. It keeps its place.
     pub(super) fn put_back(&mut self) -> Option<ToModel> {
+        if self.asked.is_none() && std::mem::take(&mut self.repeated) {
+            return self.next();
+        }
         if let Some(respond) = self.asked.take().or_else(|| self.presumed.take()) {
             self.refusals += 1;
             if self.refusals < REFUSALS {
@@ -282,6 +305,11 @@ impl Gate {
         self.asked.is_some() || !self.queue.is_empty()
     }
 
+    /// The active response is one that we asked for.
+    pub(super) fn is_granted(&self) -> bool {
+        self.active.is_some() && self.presumed.is_some()
+    }
+
     /// Nothing about turn taking is on its way.
     pub(super) fn is_settled(&self) -> bool {
         self.unconfirmed.is_empty()
@@ -292,6 +320,10 @@ impl Gate {
     pub(super) fn leave(&mut self, was_heard: bool) -> bool {
         let begun = self.presumed.take().filter(|_| !was_heard);
         let mut owed = std::mem::take(&mut self.unanswered);
+        // Whatever it is about, one answer covers it.
+        let waiting = self.queue.len();
+        self.queue.retain(|respond| *respond != Respond::default());
+        owed |= self.queue.len() < waiting;
         for respond in [begun, self.asked.take()].into_iter().flatten() {
             if respond == Respond::default() {
                 owed = true;
@@ -305,6 +337,7 @@ impl Gate {
         self.confirmed = Turns::Ours;
         self.unconfirmed.clear();
         self.refusals = 0;
+        self.repeated = false;
         self.callee_speaks = false;
         owed
     }
@@ -391,6 +424,24 @@ mod tests {
         assert!(gate.settled(true).is_some());
         gate.started("r1");
         assert_eq!(gate.ended("r1"), None);
+    }
+
+    #[test]
+    fn what_was_to_follow_up_in_a_lost_session_is_one_answer_in_the_next() {
+        let mut gate = open_gate();
+        gate.started("r1");
+        gate.follow_up();
+        gate.follow_up();
+        let goodbye = Respond {
+            instructions: Some("Say goodbye.".into()),
+            ..Respond::default()
+        };
+        gate.ask(goodbye.clone());
+        assert!(gate.leave(true), "an answer is owed");
+        assert!(gate.join(false).is_some(), "the turns");
+        assert_eq!(gate.go_on(), Some(ToModel::Respond(goodbye)), "and no more");
+        gate.started("r2");
+        assert_eq!(gate.ended("r2"), None);
     }
 
     #[test]

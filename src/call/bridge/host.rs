@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Bridge;
-use super::event::Change;
+use super::event::{Change, ToModel};
 use crate::call::host::INSTRUCTIONS;
 use crate::call::snapshot::Role;
 use crate::call::untrusted::{fenced, one_line};
@@ -35,6 +35,10 @@ const NO_ANSWER: &str = "No answer came in time. Go on without it: say that you 
 /// What goes with an answer.
 const USE: &str = "This is from the person you call for. Go on with it, as far as the rules at the \
                    top allow.";
+
+/// Before a question that is open when the model's session is replaced.
+const ASKED: &str = "You have asked the person you call for this, and the answer has not come yet. Do \
+                     not ask again: you will be told when it comes, or that it does not.";
 
 /// Before an answer that came after that.
 const LATE: &str = "An answer to this earlier question has come after all. Use it where it still \
@@ -83,6 +87,7 @@ impl Bridge {
             None
         };
         if let Some(why) = why_not {
+            self.response.refused = true;
             return self.answer_call(call, &json!({ "error": why }));
         }
         // A function that is given its output later leaves nothing to follow up now.
@@ -111,6 +116,14 @@ impl Bridge {
     /// A question waits for its answer: silence has a reason.
     pub(super) fn host_is_asked(&self) -> bool {
         self.host.open.is_some()
+    }
+
+    /// A session that did not ask learns that a question waits for its answer.
+    pub(super) fn recall_question(&mut self) {
+        if let (Some(_), Some(question)) = (&self.host.open, self.host.questions.last()) {
+            let question = fenced("question", question);
+            self.send(ToModel::Tell(format!("{ASKED}\n{question}")));
+        }
     }
 
     /// The silence has lasted long, and the answer has not come.

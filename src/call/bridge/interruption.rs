@@ -28,8 +28,8 @@ impl History {
     }
 
     /// All of them, oldest first.
-    pub(super) fn frames(&self) -> VecDeque<Audio> {
-        self.0.clone()
+    pub(super) fn frames(&self) -> impl Iterator<Item = Audio> + '_ {
+        self.0.iter().cloned()
     }
 }
 

@@ -14,7 +14,8 @@ const SUSPECT: Duration = Duration::from_secs(4);
 /// For the carrier to find out, from the first word on; it gives up itself before that.
 const VERDICT: Duration = Duration::from_secs(35);
 
-/// Exchanges after which this is a conversation, whatever the carrier believes.
+/// Exchanges after which this is a conversation, whatever the carrier believes, unless it has heard a
+/// tone.
 const CONVERSATION: u8 = 2;
 
 /// The longest message, from the disclosure's end on.
@@ -26,6 +27,11 @@ const LEAVE_MESSAGE: &str = "You have reached an answering machine, and it is re
                              call. Leave one message now, in two or three short sentences in the \
                              language of the call: why you call, and what you would like them to \
                              do. Ask nothing, and wait for no answer.";
+
+/// Asks for it once more.
+const MESSAGE_AGAIN: &str = "Your message for the answering machine was cut off. It is still recording. \
+                             Leave the whole message again, from its beginning, in two or three short \
+                             sentences.";
 
 /// Tells the model what it has probably reached.
 const MENU: &str = "A recorded menu seems to have answered. Hear it to its end before you choose, \
@@ -59,6 +65,8 @@ enum Message {
     Asked,
     /// It is being said.
     Begun,
+    /// It was said to its end, though not heard yet.
+    Said,
 }
 
 impl Bridge {
@@ -74,15 +82,18 @@ impl Bridge {
         }
         self.machine.verdict = Some(who);
         self.suspicion_over();
-        let too_late = self.machine.exchanges >= CONVERSATION
-            || self.gate.is_patient()
+        // Tones are part of menus, and of lines that ask to wait.
+        let beyond = self.gate.is_patient()
+            || self.presses > 0
             || self.was_on_hold()
             || self.ending.is_some();
+        // Who has talked with somebody does not hang up on them because of a detector. But a mailbox
+        // that pauses seems to talk, too, and nobody else gives a tone.
+        let conversing = self.machine.exchanges >= CONVERSATION && who != AnsweredBy::Tone;
         match who {
             AnsweredBy::Person => {}
-            // Who has talked with somebody does not hang up on them because of a detector.
-            _ if too_late => {}
-            AnsweredBy::Mailbox => self.disclose_to_mailbox(),
+            _ if beyond || conversing => {}
+            AnsweredBy::Tone | AnsweredBy::Mailbox => self.disclose_to_mailbox(),
             AnsweredBy::Menu => {
                 let patience = self.gate.be_patient(true);
                 self.tell_model(patience);
@@ -148,12 +159,34 @@ impl Bridge {
         self.machine.message = Message::Asked;
         self.begin_ending(End::Voicemail, self.now + MESSAGE);
         self.tell(LEAVE_MESSAGE);
+        self.ask_for_message();
+    }
+
+    fn ask_for_message(&mut self) {
         let ask = self.gate.ask(Respond {
             instructions: None,
             speech_only: true,
             aside: false,
         });
         self.tell_model(ask);
+    }
+
+    /// It was asked for, and not said to its end.
+    pub(super) fn message_is_due(&self) -> bool {
+        matches!(self.machine.message, Message::Asked | Message::Begun)
+    }
+
+    /// Has it said again, if it was not said to its end and nothing is under way. Returns whether it
+    /// will be.
+    pub(super) fn message_again(&mut self) -> bool {
+        if !self.message_is_due() || self.gate.is_busy() {
+            return false;
+        }
+        if std::mem::replace(&mut self.machine.message, Message::Asked) == Message::Begun {
+            self.tell(MESSAGE_AGAIN);
+        }
+        self.ask_for_message();
+        true
     }
 
     /// Agent audio was sent.
@@ -163,14 +196,20 @@ impl Bridge {
         }
     }
 
+    /// The response that says it has come to its end.
+    pub(super) fn message_said(&mut self) {
+        if self.machine.message == Message::Begun {
+            self.machine.message = Message::Said;
+        }
+    }
+
     /// A call that ends on a mailbox is a voicemail, whoever cut the line, and its summary says
     /// what the mailbox has.
     pub(super) fn end_on_mailbox(&mut self, end: End) -> End {
         if !self.speaks_to_mailbox() || !matches!(end, End::Voicemail | End::CalleeHungUp) {
             return end;
         }
-        let said = !self.gate.is_busy() && self.ledger.is_silent();
-        let left = self.machine.message == Message::Begun && said;
+        let left = self.machine.message == Message::Said && self.ledger.is_silent();
         let summary = if left {
             "An answering machine answered, and a message was left; see the transcript."
         } else {
@@ -196,9 +235,6 @@ impl Bridge {
     /// The callee begins to speak after the agent was heard out: this is how conversations go.
     pub(super) fn count_exchange(&mut self) {
         self.machine.exchanges = self.machine.exchanges.saturating_add(1);
-        if self.machine.exchanges >= CONVERSATION {
-            self.machine.greeting = None;
-        }
     }
 
     fn suspicion_over(&mut self) {

@@ -16,6 +16,7 @@
 
 mod agent;
 mod callee;
+mod catch_up;
 mod ending;
 pub mod event;
 mod gate;
@@ -24,6 +25,7 @@ mod host;
 mod interruption;
 mod keys;
 mod ledger;
+mod loss;
 mod machine;
 mod model;
 mod moment;
@@ -31,8 +33,12 @@ mod opening;
 mod reattach;
 mod replay;
 mod silence;
+mod swallowed;
+mod tape;
 #[cfg(test)]
 mod tests;
+
+pub(super) use self::keys::keys_take;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,7 +49,7 @@ use self::gate::Gate;
 use self::hold::Hold;
 use self::host::Host;
 use self::interruption::{History, Sound};
-use self::keys::Pressing;
+use self::keys::{Doubtful, Pressing};
 use self::ledger::{Ledger, Spoken};
 use self::machine::Machine;
 use self::model::Session;
@@ -51,7 +57,8 @@ use self::moment::Moment;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
 use self::replay::Memory;
-use super::audio::Audio;
+use self::swallowed::Request;
+use self::tape::Tape;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
 
@@ -92,8 +99,12 @@ pub struct Settings {
 struct Response {
     /// It has sound.
     spoke: bool,
+    /// When it began.
+    began: Duration,
     /// It called a function, whose output it has not seen.
     called: bool,
+    /// A function that it called did nothing, which it must learn even if it has spoken.
+    refused: bool,
     /// It called a function after which nothing is to be said.
     waits: bool,
     /// It asked the host, whose answer comes later.
@@ -140,18 +151,21 @@ pub struct Bridge {
     answer_due: bool,
     /// It listens.
     model_ready: bool,
-    early: VecDeque<Audio>,
-    early_samples: u64,
+    /// What the callee says before a session is there to hear it.
+    early: Tape,
     /// What the callee is saying, or has said without being answered.
-    utterance: VecDeque<Audio>,
+    utterance: Tape,
 
     /// Lines of the transcript so far.
     slots: u32,
     /// Turns of the callee whose words are awaited: item, line, and when it was begun.
     callee_turns: VecDeque<(String, u32, Duration)>,
     keys: Option<Keys>,
-    /// Keys that the agent presses.
+    /// Keys that the agent presses, and how often it has.
     pressing: Option<Pressing>,
+    presses: u32,
+    /// Keys that may or may not have been pressed.
+    doubtful: Option<Doubtful>,
 
     hello: Hello,
     /// What the callee is saying began before the greeting, which answers it.
@@ -170,6 +184,10 @@ pub struct Bridge {
     /// The agent has said something since the callee's last turn.
     agent_spoke_last: bool,
     response: Response,
+    /// What was asked for and has not begun.
+    request: Option<Request>,
+    /// A session was replaced because it swallowed a request, and nothing was answered since.
+    swallows: bool,
     /// What this response still sends belongs to an older generation.
     stale_response: Option<String>,
     failed_responses: u8,
@@ -207,13 +225,14 @@ impl Bridge {
             moment: Moment::default(),
             answer_due: false,
             model_ready: false,
-            early: VecDeque::new(),
-            early_samples: 0,
-            utterance: VecDeque::new(),
+            early: Tape::default(),
+            utterance: Tape::default(),
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,
             pressing: None,
+            presses: 0,
+            doubtful: None,
             hello: Hello::Silent,
             hello_pending: false,
             callee_spoke: false,
@@ -224,6 +243,8 @@ impl Bridge {
             awaiting_answer: None,
             agent_spoke_last: false,
             response: Response::default(),
+            request: None,
+            swallows: false,
             stale_response: None,
             failed_responses: 0,
             interruptions: 0,
@@ -308,6 +329,7 @@ impl Bridge {
             self.hold_deadline(),
             self.session_deadline(),
             self.host_deadline(),
+            self.request_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
         ]
         .into_iter()
@@ -351,11 +373,13 @@ impl Bridge {
         self.ending_on_time();
         self.keys_on_time();
         self.session_on_time();
+        // Last: it sees what all others have asked for.
+        self.request_on_time();
     }
 
     fn carrier_event(&mut self, event: CarrierEvent) {
         match event {
-            CarrierEvent::Attached => self.attach(),
+            CarrierEvent::Attached(stream) => self.attach(stream),
             CarrierEvent::Audio { at, audio } => self.callee_audio(at, audio),
             CarrierEvent::Played(mark) => self.ledger.played(mark),
             CarrierEvent::Key(key) => self.key(key),
@@ -367,6 +391,7 @@ impl Bridge {
         match event {
             ModelEvent::Lost { why, returns } => return self.model_lost(why, returns),
             ModelEvent::Offered => return self.model_offered(),
+            ModelEvent::Withdrawn => return self.model_withdrawn(),
             ModelEvent::NotOpened { why, returns } => {
                 return self.model_not_opened(why, returns);
             }
@@ -375,7 +400,10 @@ impl Bridge {
             _ => {}
         }
         match event {
-            ModelEvent::Lost { .. } | ModelEvent::Offered | ModelEvent::NotOpened { .. } => {}
+            ModelEvent::Lost { .. }
+            | ModelEvent::Offered
+            | ModelEvent::Withdrawn
+            | ModelEvent::NotOpened { .. } => {}
             ModelEvent::Configured => self.configured(),
             ModelEvent::SpeechStarted => self.speech_started(),
             ModelEvent::SpeechStopped => self.speech_stopped(),

@@ -4,27 +4,10 @@
 use std::time::Duration;
 
 use super::Bridge;
-use super::event::{Change, End, Output, ToCarrier, ToModel};
+use super::catch_up::CatchUp;
+use super::event::{Change, End, Output, ToModel};
+use super::loss::{Loss, Presence, RETURNS};
 use super::opening::Opening;
-use crate::call::audio::SAMPLES_PER_MS;
-
-/// A session that is lost must be replaced within this time.
-const RETURNS: Duration = Duration::from_secs(8);
-
-/// Between two attempts to open one; doubled each time.
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// A callee who waits longer than this for a lost model hears "one moment, please".
-const MOMENT: Duration = Duration::from_millis(1_500);
-
-/// The callee was heard for this long while the model was gone: they wait for an answer.
-const SPOKE: Duration = Duration::from_millis(250);
-
-/// The mean magnitude of a frame with speech in it; lines hiss below this.
-const VOICE: u32 = 600;
-
-/// A session that begins by hearing what was said before takes this long at most to notice it.
-const CATCHES_UP: Duration = Duration::from_millis(1_500);
 
 /// Sessions last an hour at most. From this age on, one is replaced when nobody speaks.
 const OLD: Duration = Duration::from_secs(55 * 60);
@@ -36,70 +19,29 @@ const TOO_OLD: Duration = Duration::from_secs(59 * 60);
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// The model's session, as an attachment.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     /// Sessions are counted: the output of a function means something to the one that called it.
     pub(super) number: u32,
     /// When the present one was configured.
     since: Option<Duration>,
-    /// There is none: what is said to it goes nowhere.
-    loss: Option<Loss>,
+    pub(super) presence: Presence,
     /// Another one is being opened.
     opening: bool,
     /// It is open, and waits to take over.
     offered: bool,
     /// When the next attempt to open one is due.
-    next_attempt: Option<Duration>,
-    attempts: u32,
-    /// Until then, speech that the session hears may be what was said before it was there.
-    catching_up: Option<Duration>,
-}
-
-/// A session was lost.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts of one loss"
-)]
-struct Loss {
-    since: Duration,
-    why: String,
-    /// The goodbye was said already, so nothing is missed.
-    for_good: bool,
-    /// The callee is owed an answer.
-    due: bool,
-    /// How long the callee was heard since, and whether they are just now.
-    voiced: Duration,
-    voiced_now: bool,
-    moment_played: bool,
-}
-
-impl Default for Session {
-    /// The first one, which is always there: what is said to it before it is open waits for it.
-    fn default() -> Self {
-        Self {
-            number: 0,
-            since: None,
-            loss: None,
-            opening: false,
-            offered: false,
-            next_attempt: None,
-            attempts: 0,
-            catching_up: None,
-        }
-    }
+    pub(super) next_attempt: Option<Duration>,
+    /// The present one hears what was said before it was there.
+    pub(super) catching_up: Option<CatchUp>,
 }
 
 impl Bridge {
     /// Says something to the model, if there is one.
     pub(super) fn send(&mut self, to: ToModel) {
-        if self.session.loss.is_none() {
+        if !self.model_is_lost() {
             self.out.push_back(Output::Model(to));
         }
-    }
-
-    pub(super) fn model_is_lost(&self) -> bool {
-        self.session.loss.is_some()
     }
 
     /// The first session has accepted its configuration.
@@ -109,37 +51,48 @@ impl Bridge {
 
     /// The session is gone; with `returns`, another one would work.
     pub(super) fn model_lost(&mut self, why: &str, returns: bool) {
-        if self.session.loss.is_some() {
+        if self.model_is_lost() {
             return;
         }
-        let goodbye_said = self.ending.is_some() && self.agent_spoke_last && !self.gate.is_asking();
-        let worked = self.session.since.is_some();
-        if !(goodbye_said || returns && worked) {
-            return self.hang_up(End::ModelGone(why.to_owned()));
-        }
-        self.forget_session();
-        let due = std::mem::take(&mut self.answer_due);
-        self.session.loss = Some(Loss {
-            since: self.now,
-            why: why.to_owned(),
-            for_good: goodbye_said,
-            due,
-            voiced: Duration::ZERO,
-            voiced_now: false,
-            moment_played: false,
-        });
-        if goodbye_said {
+        if self.all_is_said() {
+            self.forget_session();
+            self.session.presence = Presence::Over;
             // What was said of it is heard to its end, and nobody can talk us out of it any more.
             self.kept_line = true;
             self.decide_nothing_more();
             self.gate.drop_queue();
             return;
         }
-        if std::mem::take(&mut self.session.offered) {
-            return self.take_over();
+        let worked = self.session.since.is_some();
+        if !(returns && worked) {
+            return self.hang_up(End::ModelGone(why.to_owned()));
         }
-        self.session.attempts = 0;
-        self.open_session();
+        let was_catching_up = self.is_catching_up();
+        let has_turn = self.forget_session();
+        self.session.next_attempt = None;
+        let mut loss = Loss::new(self.now, why);
+        if let Some(unfinished) = self.unfinished_loss() {
+            loss = unfinished.goes_on(why, was_catching_up);
+            self.session.next_attempt = Some(self.now + loss.pause());
+        }
+        loss.due = std::mem::take(&mut self.answer_due);
+        loss.has_turn = has_turn;
+        self.session.presence = Presence::Absent(loss);
+        self.goodbye_waits(RETURNS);
+        if self.session.offered {
+            self.take_over();
+        } else if self.session.next_attempt.is_none() {
+            self.open_session();
+        }
+    }
+
+    /// The call ends, and what the agent had to say before that has all its sound.
+    fn all_is_said(&self) -> bool {
+        self.ending.is_some()
+            && self.agent_spoke_last
+            && !self.gate.is_asking()
+            && !self.goodbye_is_due()
+            && !self.message_is_due()
     }
 
     fn open_session(&mut self) {
@@ -149,14 +102,19 @@ impl Bridge {
         }
     }
 
-    /// What was under way in the session does not come any more.
-    fn forget_session(&mut self) {
+    /// What was under way in the session does not come any more. Returns whether a turn of the callee
+    /// is kept for the next one.
+    fn forget_session(&mut self) -> bool {
         // A response of which all sound has come misses nothing.
         let whole = self.response.spoke && self.ledger.is_complete();
         let making = self.draft().is_some();
         let cut_short = self.is_saying() && !whole && !making;
         let owed = self.gate.leave(self.response.spoke);
-        self.answer_due = (owed || cut_short || self.awaiting_answer.is_some())
+        let caught_up = self.give_up_catching_up();
+        self.answer_due = (owed
+            || cut_short
+            || self.awaiting_answer.is_some()
+            || caught_up.is_some_and(|(_, owed)| owed))
             && matches!(self.opening, Opening::Done);
         if making {
             self.gate.drop_queue();
@@ -171,12 +129,13 @@ impl Bridge {
         self.ledger
             .end_response(|to| out.push_back(Output::Carrier(to)));
         self.ledger.disown();
-        self.keep_last_turn();
+        self.keep_last_turn(caught_up.map(|(has_turn, _)| has_turn))
     }
 
     /// What the callee said and was not answered is said again to the next session. Of earlier turns
-    /// the words do not come any more.
-    fn keep_last_turn(&mut self) {
+    /// the words do not come any more. `unheard` is what the session was given to hear and may not
+    /// have heard, if so: with a turn in it or without. Returns whether a turn is kept.
+    fn keep_last_turn(&mut self, unheard: Option<bool>) -> bool {
         // Also one whose answer has only begun, and whose words have not come.
         let unanswered = self.awaiting_answer.is_some() || self.answer_due;
         let mut turns = std::mem::take(&mut self.callee_turns);
@@ -190,11 +149,12 @@ impl Bridge {
         for (_, slot, at) in turns {
             self.callee_line(slot, at, super::UNINTELLIGIBLE);
         }
-        if self.speech.is_some() {
+        if self.speech.is_some() || unheard.is_some() {
             self.early = std::mem::take(&mut self.utterance);
+        } else {
+            self.utterance.clear();
         }
-        self.utterance.clear();
-        self.early_samples = self.early.iter().map(super::Audio::samples).sum();
+        heard && (self.speech.is_some() || unheard == Some(true))
     }
 
     /// Another session is open and configured.
@@ -202,10 +162,17 @@ impl Bridge {
         if !std::mem::take(&mut self.session.opening) {
             return;
         }
-        match &self.session.loss {
-            Some(loss) if loss.for_good => {}
-            Some(_) => self.take_over(),
-            None => self.session.offered = true,
+        match &self.session.presence {
+            Presence::Over => {}
+            Presence::Absent(_) => self.take_over(),
+            Presence::Sound | Presence::Probation { .. } => self.session.offered = true,
+        }
+    }
+
+    /// The session that was offered is gone: another one is opened later.
+    pub(super) fn model_withdrawn(&mut self) {
+        if std::mem::take(&mut self.session.offered) {
+            self.session.next_attempt = Some(self.now + AGAIN);
         }
     }
 
@@ -214,41 +181,50 @@ impl Bridge {
         if !std::mem::take(&mut self.session.opening) {
             return;
         }
-        let pause = match &self.session.loss {
-            Some(_) if !returns => return self.hang_up(End::ModelGone(why.to_owned())),
-            Some(_) => PAUSE * 2_u32.saturating_pow(self.session.attempts.min(8)),
-            None => AGAIN,
+        let pause = match &mut self.session.presence {
+            Presence::Absent(_) if !returns => {
+                return self.hang_up(End::ModelGone(why.to_owned()));
+            }
+            Presence::Absent(loss) => loss.pause(),
+            _ => AGAIN,
         };
-        self.session.attempts += 1;
         self.session.next_attempt = Some(self.now + pause);
     }
 
     /// The new session becomes the model of this conversation.
     fn take_over(&mut self) {
-        if self.session.loss.is_none() {
-            self.forget_session();
+        let lost = std::mem::take(&mut self.session.presence);
+        let (due, has_turn, is_audible);
+        if let Presence::Absent(loss) = lost {
+            (due, has_turn, is_audible) = (loss.due, loss.has_turn, loss.is_audible());
+            self.begin_probation(loss);
+        } else {
+            has_turn = self.forget_session();
+            is_audible = has_turn;
+            due = std::mem::take(&mut self.answer_due);
         }
-        let lost = self.session.loss.take();
-        let due = lost.map_or(self.answer_due, |loss| loss.due);
-        self.answer_due = false;
         self.out.push_back(Output::TakeModel);
         self.session.number = self.session.number.wrapping_add(1);
         self.session.since = Some(self.now);
         self.session.offered = false;
         self.session.next_attempt = None;
-        self.session.attempts = 0;
         self.model_ready = true;
         for item in self.memory.replay(self.ledger.saying()) {
             self.send(item);
         }
-        if !self.early.is_empty() {
-            self.session.catching_up = Some(self.now + CATCHES_UP);
+        self.recall_question();
+        // Kept until it is answered: this session may be lost, too.
+        self.utterance = std::mem::take(&mut self.early);
+        for frame in self.utterance.frames() {
+            self.out
+                .push_back(Output::Model(ToModel::Audio(frame.clone())));
         }
-        for audio in std::mem::take(&mut self.early) {
-            self.send(ToModel::Audio(audio));
+        // A turn that it hears is answered when it has heard it.
+        let hears = is_audible && !self.utterance.is_empty();
+        if !self.utterance.is_empty() {
+            self.begin_catching_up(has_turn, hears && (due || has_turn));
         }
-        self.early_samples = 0;
-        let turns = self.gate.join(due);
+        let turns = self.gate.join(due && !hears);
         self.tell_model(turns);
         match &self.opening {
             Opening::Waiting => self.prepare_greeting(0),
@@ -261,18 +237,7 @@ impl Bridge {
                 self.tell_model(next);
             }
         }
-    }
-
-    /// What the session hears may be over since long, so that it interrupts nobody.
-    pub(super) fn is_catching_up(&self) -> bool {
-        self.session
-            .catching_up
-            .is_some_and(|until| self.now < until)
-    }
-
-    /// It has heard a turn to its end: the next one is said now.
-    pub(super) fn has_caught_up(&mut self) {
-        self.session.catching_up = None;
+        self.goodbye_goes_on();
     }
 
     /// Nobody speaks, and nobody is about to: a session may be replaced without anybody noticing.
@@ -286,21 +251,20 @@ impl Bridge {
     }
 
     pub(super) fn session_deadline(&self) -> Option<Duration> {
-        if let Some(loss) = &self.session.loss {
-            if loss.for_good {
-                return None;
+        match &self.session.presence {
+            Presence::Over => None,
+            Presence::Absent(loss) => self.loss_deadline(loss),
+            Presence::Sound | Presence::Probation { .. } => {
+                [self.catching_up_deadline(), self.renewal_deadline()]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
-            let moment = (loss.since + MOMENT).max(self.now);
-            let waits = !loss.moment_played && self.moment_is_due(loss);
-            return [
-                Some(loss.since + RETURNS),
-                self.session.next_attempt,
-                waits.then_some(moment),
-            ]
-            .into_iter()
-            .flatten()
-            .min();
         }
+    }
+
+    /// When the present session is to be replaced because of its age, or another one opened for that.
+    fn renewal_deadline(&self) -> Option<Duration> {
         let since = self.session.since.filter(|_| self.ending.is_none())?;
         if self.session.next_attempt.is_some() {
             return self.session.next_attempt;
@@ -322,70 +286,39 @@ impl Bridge {
     }
 
     pub(super) fn session_on_time(&mut self) {
-        if self.session_deadline().is_none_or(|at| at > self.now) {
-            return;
-        }
-        let Some(loss) = &self.session.loss else {
-            if self.session.offered {
-                self.take_over();
-            } else {
-                self.open_session();
+        match &self.session.presence {
+            Presence::Over => {}
+            Presence::Absent(loss) if loss.since + RETURNS <= self.now => {
+                let why = format!("{} It did not come back.", loss.why);
+                // A tape that waits for a message is no callee who waits for an apology.
+                let end = if self.speaks_to_mailbox() {
+                    End::Voicemail
+                } else {
+                    End::ModelGone(why)
+                };
+                self.hang_up(end);
             }
-            return;
-        };
-        if loss.since + RETURNS <= self.now {
-            let why = format!("{} It did not come back.", loss.why);
-            return self.hang_up(End::ModelGone(why));
-        }
-        if self.session.next_attempt.is_some_and(|at| at <= self.now) {
-            return self.open_session();
-        }
-        let waits = loss.since + MOMENT <= self.now && !loss.moment_played;
-        if waits && self.moment_is_due(loss) {
-            if let Some(loss) = &mut self.session.loss {
-                loss.moment_played = true;
+            Presence::Absent(_) => {
+                if self.session.next_attempt.is_some_and(|at| at <= self.now) {
+                    self.open_session();
+                }
+                self.moment_on_time();
             }
-            self.play_moment();
-        }
-    }
-
-    /// The callee waits, and nobody says anything.
-    fn moment_is_due(&self, loss: &Loss) -> bool {
-        (loss.due || loss.voiced >= SPOKE)
-            && !loss.voiced_now
-            && self.moment.is_held()
-            && self.is_conversing()
-            && self.ledger.is_silent()
-            && self.ending.is_none()
-            && !self.is_on_hold()
-            && self.pressing.is_none()
-    }
-
-    /// A frame of the callee while no model listens.
-    pub(super) fn heard_by_nobody(&mut self, frame: &super::Audio) {
-        if let Some(loss) = &mut self.session.loss {
-            loss.voiced_now = frame.loudness() >= VOICE;
-            if loss.voiced_now {
-                let length = Duration::from_millis(frame.samples() / SAMPLES_PER_MS);
-                loss.voiced = loss.voiced.saturating_add(length);
+            Presence::Sound | Presence::Probation { .. } => {
+                self.catching_up_on_time();
+                if self.renewal_deadline().is_some_and(|at| at <= self.now) {
+                    self.renew_session();
+                }
             }
         }
     }
 
-    /// Plays what was made for this while the phone rang.
-    fn play_moment(&mut self) {
-        let Some((name, text, audio)) = self.moment.next() else {
-            return;
-        };
-        for piece in &audio {
-            self.send_audio(&name, piece);
+    fn renew_session(&mut self) {
+        if self.session.offered {
+            self.take_over();
+        } else {
+            self.open_session();
         }
-        self.ledger.text(&name, &text);
-        let out = &mut self.out;
-        self.ledger
-            .complete(&name, |to: ToCarrier| out.push_back(Output::Carrier(to)));
-        // No session knows it as an item.
-        self.ledger.disown();
     }
 
     /// A line of the callee, shown and remembered.

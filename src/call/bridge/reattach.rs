@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Bridge;
-use super::event::{Change, End, ToModel};
+use super::event::{Change, End, Stream, ToModel};
 use super::gate::Closed;
 use super::opening::Opening;
 use crate::call::snapshot::Role;
@@ -47,14 +47,13 @@ pub(super) struct Carrier {
 }
 
 impl Bridge {
-    pub(super) fn attach(&mut self) {
+    pub(super) fn attach(&mut self, stream: Stream) {
         // Whatever an older stream still held will not be heard on this one.
         if self.carrier.attached.is_some() {
             self.detach();
         }
         let again = self.carrier.answered.is_some();
-        let after_keys = self.keys_are_sent();
-        if again && !after_keys && !self.may_replace() {
+        if again && stream == Stream::Usual && !self.may_replace() {
             return self.hang_up(End::Failed(format!(
                 "The carrier's media stream was lost more than {REATTACHMENTS} times in a minute. \
                  Check the tunnel behind OPENAGENT_PHONE_PUBLIC_URL and the network, then call \
@@ -65,10 +64,13 @@ impl Bridge {
         self.carrier.answered.get_or_insert(self.now);
         self.carrier.lost = None;
         self.carrier.next_frame = None;
-        if after_keys {
-            self.keys_were_pressed();
-        } else if again {
-            self.line_is_back();
+        match stream {
+            Stream::AfterKeys(number) => self.keys_were_pressed(number),
+            Stream::Usual if again => {
+                self.line_is_back();
+                self.keys_may_be_pressed();
+            }
+            Stream::Usual => {}
         }
         let open = self.gate.open(Closed::Detached);
         self.tell_model(open);
@@ -82,7 +84,7 @@ impl Bridge {
         replaced.len() <= REATTACHMENTS
     }
 
-    fn line_is_back(&mut self) {
+    pub(super) fn line_is_back(&mut self) {
         let (slot, at) = (self.slot(), self.now);
         let text = DROPPED.to_owned();
         self.publish(Change::Line {
@@ -121,7 +123,9 @@ impl Bridge {
     }
 
     pub(super) fn hang_up_deadline(&self) -> Option<Duration> {
-        self.carrier.lost.map(|at| at + REATTACH)
+        let lost = self.carrier.lost?;
+        // Keys that are pressed after all take the stream away, too.
+        Some((lost + REATTACH).max(self.doubt_ends().unwrap_or(lost)))
     }
 
     /// Nobody came back: the callee has hung up.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Recall, ToModel};
+use crate::call::untrusted::{fenced, one_line};
 
 /// Things that are remembered; the oldest go.
 const THINGS: usize = 512;
@@ -12,8 +13,13 @@ const THINGS: usize = 512;
 /// not be lost.
 const LONGEST: usize = 8_000;
 
-/// Of all that is told to a new session, in bytes; the newest count.
-const TOLD: usize = 64 * 1_024;
+/// Of all that is told to a new session, in bytes as they go to it; the newest count. It must fit into
+/// what may wait to be written to a socket, together with what the callee said meanwhile and with what
+/// follows at once.
+const TOLD: usize = 80 * 1_024;
+
+/// Of each thing, beside its text.
+const PER_THING: usize = 192;
 
 /// Where something stands in the conversation: after so many lines, and in which order there.
 type Place = (u32, u32);
@@ -119,49 +125,52 @@ impl Memory {
             things.insert((slot + 1, 0), Thing::Agent(cut(&text)));
         }
         let mut left = TOLD;
-        let newest = things.into_values().rev();
+        let newest = things.into_values().rev().filter_map(Thing::recall);
         let newest = newest.take_while(|thing| {
-            let fits = left.checked_sub(thing.length());
+            let fits = left.checked_sub(bytes(thing));
             left = fits.unwrap_or(0);
             fits.is_some()
         });
-        let kept: Vec<Thing> = newest.collect();
-        kept.into_iter().rev().flat_map(Thing::recall).collect()
+        let mut kept: Vec<ToModel> = newest.collect();
+        kept.reverse();
+        kept
     }
 }
 
 impl Thing {
-    fn length(&self) -> usize {
-        match self {
-            Self::Agent(text) | Self::Callee(text) | Self::Told(text) => text.len(),
+    fn recall(self) -> Option<ToModel> {
+        Some(match self {
+            Self::Agent(text) => ToModel::Recall(Recall::Said(text)),
+            Self::Callee(text) => ToModel::Recall(Recall::Heard(text)),
+            Self::Told(text) => ToModel::Tell(text),
             Self::Called {
-                arguments, output, ..
-            } => arguments.len() + output.as_ref().map_or(0, String::len),
-        }
-    }
-
-    fn recall(self) -> Vec<ToModel> {
-        match self {
-            Self::Agent(text) => vec![ToModel::Recall(Recall::Said(text))],
-            Self::Callee(text) => vec![ToModel::Recall(Recall::Heard(text))],
-            Self::Told(text) => vec![ToModel::Tell(text)],
-            Self::Called {
-                id: call,
                 name,
                 arguments,
-                output: Some(output),
+                output,
                 ..
-            } => vec![
-                ToModel::Recall(Recall::Called {
-                    call: call.clone(),
-                    name,
-                    arguments,
-                }),
-                ToModel::ToolOutput { call, output },
-            ],
-            Self::Called { .. } => Vec::new(),
-        }
+            } => {
+                let (name, arguments) = (one_line(&name), fenced("arguments", &arguments));
+                let output = fenced("output", &output?);
+                ToModel::Tell(format!(
+                    "Earlier in this call you have called your function {name}:\n{arguments}\n{output}"
+                ))
+            }
+        })
     }
+}
+
+/// What it takes on its way, at most. Quotes are escaped there, and control characters more so.
+fn bytes(thing: &ToModel) -> usize {
+    let (ToModel::Recall(Recall::Said(text) | Recall::Heard(text)) | ToModel::Tell(text)) = thing
+    else {
+        return PER_THING;
+    };
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => 2,
+        '\0'..='\x1F' => 6,
+        c => c.len_utf8(),
+    });
+    PER_THING + escaped.sum::<usize>()
 }
 
 /// Not more of it than anybody needs to know.
@@ -199,15 +208,11 @@ mod tests {
                 said("Hello."),
                 ToModel::Recall(Recall::Heard("Hm?".into())),
                 ToModel::Tell("They pressed 4.".into()),
-                ToModel::Recall(Recall::Called {
-                    call: "c1".into(),
-                    name: "note".into(),
-                    arguments: "{}".into(),
-                }),
-                ToModel::ToolOutput {
-                    call: "c1".into(),
-                    output: "ok".into(),
-                },
+                ToModel::Tell(
+                    "Earlier in this call you have called your function note:\n\
+                     <arguments>\n{}\n</arguments>\n<output>\nok\n</output>"
+                        .into()
+                ),
                 said("Thank you."),
                 said("And"),
             ]
@@ -227,6 +232,6 @@ mod tests {
         assert_eq!(memory.things.len(), THINGS);
         let replayed = memory.replay(vec![(2_000, "last".into())]);
         assert_eq!(replayed.last(), Some(&said("last")));
-        assert_eq!(replayed.len(), TOLD / LONGEST + 1);
+        assert_eq!(replayed.len(), TOLD / (LONGEST + PER_THING));
     }
 }

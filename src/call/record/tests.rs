@@ -144,3 +144,16 @@ fn new_lines_are_those_after_a_revision() {
         ["two"]
     );
 }
+
+#[test]
+fn the_first_word_is_the_first() {
+    let call = call();
+    call.advance(Status::InProgress, at(1));
+    // The greeting is cut off, and played again.
+    for first_word in [300, 4_000] {
+        let latency = Change::FirstWord(Duration::from_millis(first_word));
+        call.apply(latency, at(0), at(2));
+    }
+    let latency = call.snapshot(Lines::None, at(3)).latency.unwrap();
+    assert_eq!(latency.first_word_ms, 300);
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Switchboard;
-use crate::call::bridge::event::KeysAnswer;
+use crate::call::bridge::event::{KeysAnswer, Stream};
+use crate::call::bridge::keys_take;
 use crate::call::session::Session;
 use crate::realtime::reopen::{self, NotReopened};
 use crate::realtime::setup::Setup;
@@ -34,12 +35,18 @@ impl Switchboard {
     /// Has Twilio press keys towards the callee; a new stream of the same conversation follows.
     ///
     /// It is asked once: keys that are pressed twice choose something that nobody chose.
-    pub(in crate::call) async fn press_keys(&self, session: &Session, digits: &str) -> KeysAnswer {
+    pub(in crate::call) async fn press_keys(
+        &self,
+        session: &Session,
+        number: u32,
+        digits: &str,
+    ) -> KeysAnswer {
         let call = &session.call;
         let (Ok(line), Some(sid)) = (&self.line, call.twilio_sid()) else {
             return KeysAnswer::Refused("the call is not known to the phone network yet".into());
         };
-        let token = match session.tokens.mint(&sid, Instant::now()) {
+        let (stream, lifetime) = (Stream::AfterKeys(number), keys_take(digits.len()));
+        let token = match (session.tokens).mint(&sid, stream, lifetime, Instant::now()) {
             Ok(token) => token,
             Err(error) => return KeysAnswer::Refused(error.to_string()),
         };

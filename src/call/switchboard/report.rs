@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::place::OVERHEAD;
 use super::{Switchboard, apology};
-use crate::call::bridge::event::{AnsweredBy, End};
+use crate::call::bridge::event::{AnsweredBy, End, Stream};
 use crate::call::drive::CarrierStream;
 use crate::call::session::{Dial, Session};
 use crate::call::snapshot::Status;
+use crate::call::token::LIFETIME;
 use crate::twilio::frame::Start;
 use crate::twilio::rest::is_call_sid;
 use crate::twilio::twiml;
@@ -40,7 +41,8 @@ impl Switchboard {
         if let Some(CallStatus::Live(status)) = CallStatus::parse(status) {
             call.advance(status, Utc::now());
         }
-        match session.tokens.mint(call_sid, Instant::now()) {
+        let stream = Stream::Usual;
+        match (session.tokens).mint(call_sid, stream, LIFETIME, Instant::now()) {
             Ok(token) => twiml::connect(
                 &line.public_url.stream(),
                 &call.id.to_string(),
@@ -151,16 +153,14 @@ impl Switchboard {
     }
 
     /// A media stream has begun: is it one that we asked for? Then this is its session, which may
-    /// have ended meanwhile.
-    pub fn admit(&self, start: &Start<'_>) -> Option<Arc<Session>> {
+    /// have ended meanwhile, and what we asked for it for.
+    pub fn admit(&self, start: &Start<'_>) -> Option<(Arc<Session>, Stream)> {
         let id = Uuid::try_parse(start.call_id.as_deref()?).ok()?;
         let session = self.registry.get(id)?;
         let token = start.token.as_deref()?;
-        session
-            .tokens
-            .spend(token, &start.call_sid, Instant::now())
-            .ok()?;
-        Some(session)
+        let spent = (session.tokens).spend(token, &start.call_sid, Instant::now());
+        let stream = spent.ok()?;
+        Some((session, stream))
     }
 
     /// Connects an admitted stream to its conversation.
@@ -187,7 +187,8 @@ pub enum Stray {
 fn read_answered_by(answered_by: &str) -> Option<AnsweredBy> {
     Some(match answered_by {
         "human" | "unknown" | "machine_start" => AnsweredBy::Person,
-        "machine_end_beep" | "machine_end_silence" => AnsweredBy::Mailbox,
+        "machine_end_beep" => AnsweredBy::Tone,
+        "machine_end_silence" => AnsweredBy::Mailbox,
         "machine_end_other" => AnsweredBy::Menu,
         "fax" => AnsweredBy::Fax,
         _ => return None,

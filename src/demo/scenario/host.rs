@@ -17,7 +17,7 @@ pub(super) const ALL: &[Scenario] = &[
         about: "the callee wants to know what only the host knows: it is asked, and answers in time",
         haste: 2,
         options: || person(then_agrees_to(wants_to_know(), "The answer is")),
-        host: Host::Answers("Yes, mornings only."),
+        host: Host::AnswersAfter("One moment, please.", "Yes, mornings only."),
         also: |seen, checks| {
             let company = seen.heard().matches("One moment, please.").count();
             checks.same("times the callee is kept company", company, 1);

@@ -4,6 +4,7 @@
 mod endings;
 mod hiccups;
 mod host;
+mod machines;
 mod openings;
 mod turns;
 
@@ -24,6 +25,9 @@ pub struct Scenario {
     /// So many times faster than real time it may be played without a change to what happens:
     /// the waits of the conversation itself do not go faster.
     pub haste: u32,
+    /// So many minutes it takes at most. One that takes more than one must wait for something that
+    /// takes its time, such as the hour of a session.
+    pub minutes: u64,
     /// Settings that it needs; none is "not set".
     pub(super) settings: &'static [(&'static str, Option<&'static str>)],
     /// Callee, carrier and model.
@@ -46,9 +50,7 @@ pub(super) enum Host {
     Waits,
     /// Hangs up when the callee has heard these words.
     HangsUpAfter(&'static str),
-    /// Answers each question of the agent at once.
-    Answers(&'static str),
-    /// Answers when the agent has given up waiting and said so in the first words.
+    /// Answers the agent's question with the second, once the callee has heard the first to its end.
     AnswersAfter(&'static str, &'static str),
     /// Tells the agent this while the phone still rings.
     InstructsAtOnce(&'static str),
@@ -62,6 +64,7 @@ impl Scenario {
         name: "",
         about: "",
         haste: 4,
+        minutes: 1,
         settings: &[],
         options: Options::default,
         host: Host::Waits,
@@ -100,6 +103,7 @@ impl Scenario {
 /// All of them, in the order of a call.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
     let middle = turns::ALL.iter().chain(host::ALL).chain(hiccups::ALL);
+    let middle = middle.chain(machines::ALL);
     openings::ALL.iter().chain(middle).chain(endings::ALL)
 }
 
@@ -154,6 +158,11 @@ fn asks_and(after: impl IntoIterator<Item = Step>) -> Vec<Step> {
     let mut script = asks();
     script.extend(after);
     script
+}
+
+/// What a callee says who was reached at last: agrees, and waits for the agent to hang up.
+fn agrees_at_once(who: &str) -> Vec<Step> {
+    then_agrees(vec![Step::say(who)])
 }
 
 #[cfg(test)]

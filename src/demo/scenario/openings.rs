@@ -26,6 +26,7 @@ pub(super) const ALL: &[Scenario] = &[
         about: "an appointment is moved; the callee asks, interrupts, agrees and says goodbye",
         haste: 2,
         also: |seen, checks| {
+            checks.same("the carrier's verdict", seen.verdict(), "human");
             checks.same("clears", seen.clears(), 1);
             checks.same("notes", seen.snapshot.notes.len(), 1);
             let whole = seen.heard().ends_with("Have a nice day. Goodbye.");
@@ -79,13 +80,64 @@ pub(super) const ALL: &[Scenario] = &[
         // Otherwise the carrier's verdict on so long a hello is waited for.
         settings: &[("OPENAGENT_PHONE_MACHINE_DETECTION", Some("off"))],
         haste: 1,
-        options: || person(then_agrees(vec![Step::say(ENDLESS_HELLO)])),
+        // The greeting may end after the hello, and is no answer.
+        options: || {
+            let hello = vec![Step::say(ENDLESS_HELLO)];
+            person(then_agrees_to(hello, "Would that be possible?"))
+        },
         also: |seen, checks| {
             let waited = seen.first_word_ms();
             let fact = format!("first word six seconds after the hello began ({waited} ms)");
             checks.that(fact, (6_000..8_000).contains(&waited));
             checks.same("clears", seen.clears(), 0);
             checks.that("it was answered", seen.hears("for the following reason"));
+        },
+        ..Scenario::GOOD
+    },
+    Scenario {
+        name: "recording",
+        about: "the first words are a recording: not greeted after six seconds, as nobody knows yet who speaks, but at their end",
+        haste: 1,
+        options: || {
+            person(then_agrees(vec![
+                Step::say(ENDLESS_HELLO),
+                Step::WaitForAgentToFinish,
+                Step::say("Yes, please. What is it about?"),
+            ]))
+        },
+        also: |seen, checks| {
+            let waited = seen.first_word_ms();
+            let lasts = ENDLESS_HELLO.len() * 16;
+            let fact = format!("first word at the end of {lasts} ms ({waited} ms)");
+            checks.that(fact, (7_000..10_000).contains(&waited));
+            checks.that("the recording is whole", seen.callee_said(ENDLESS_HELLO));
+            let hello = seen.place(Role::Caller, ENDLESS_HELLO);
+            let greeting = seen.place(Role::Agent, "this is an AI assistant");
+            checks.that(
+                "nothing was said over it",
+                hello == Some(0) && greeting == Some(1),
+            );
+        },
+        ..Scenario::GOOD
+    },
+    Scenario {
+        name: "nobody-knows",
+        about: "the carrier does not find out who answered: nothing changes",
+        haste: 2,
+        options: || {
+            person(then_agrees(vec![
+                Step::WaitForAgentToFinish,
+                // Whoever says nothing for five seconds cannot be told apart.
+                Step::Pause(Duration::from_secs(4)),
+                Step::say("Yes, speaking. What is it about?"),
+            ]))
+        },
+        also: |seen, checks| {
+            checks.same("the carrier's verdict", seen.verdict(), "unknown");
+            checks.same("clears", seen.clears(), 0);
+            checks.same("lines cut off", seen.cut_off().len(), 0);
+            let whole = seen.heard().ends_with("Have a nice day. Goodbye.");
+            checks.that("the goodbye was heard to its end", whole);
         },
         ..Scenario::GOOD
     },
@@ -114,7 +166,7 @@ pub(super) const ALL: &[Scenario] = &[
         also: |seen, checks| {
             let waited = seen.first_word_ms();
             let fact = format!("first word as soon as it was there ({waited} ms)");
-            checks.that(fact, (1_000..4_000).contains(&waited));
+            checks.that(fact, seen.picked_up_too_early() && waited < 4_000);
             checks.same("disclosures asked for", seen.asked_for_disclosure(), 1);
         },
         ..Scenario::GOOD

@@ -140,8 +140,25 @@ pub(super) const ALL: &[Scenario] = &[
             ..person(then_agrees(asks()))
         },
         also: |seen, checks| {
-            let streams = seen.line.as_ref().map_or(0, |line| line.streams);
-            checks.same("streams", streams, 2);
+            checks.same("streams", seen.streams(), 2);
+            checks.same("sessions of the model", seen.sessions, 1);
+            seen.is_one_conversation(
+                checks,
+                &[
+                    (Role::Agent, "this is an AI assistant"),
+                    (Role::Caller, "What is it about?"),
+                    (Role::System, "The line dropped for a moment."),
+                    (Role::Caller, "Tuesday at ten works"),
+                    (Role::Agent, "I have noted that"),
+                ],
+                &[
+                    "this is an AI assistant",
+                    "What is it about?",
+                    "The line dropped for a moment",
+                    "Tuesday at ten works",
+                    "I have noted that",
+                ],
+            );
         },
         ..Scenario::GOOD
     },

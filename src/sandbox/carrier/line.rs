@@ -262,7 +262,7 @@ impl Line {
         Leg::Next
     }
 
-    async fn pause(&mut self, time: Duration) -> Leg {
+    pub(crate) async fn pause(&mut self, time: Duration) -> Leg {
         let samples = usize::try_from(time.as_millis() * 8).unwrap_or(usize::MAX);
         self.play(&vec![speech::SILENCE; samples.min(8 * 60_000)])
             .await

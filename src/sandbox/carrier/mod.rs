@@ -49,6 +49,11 @@ pub enum CarrierFault {
     /// The first media stream of each call breaks off after this much call time, without a `stop`;
     /// the call goes on with the next TwiML verb.
     LosesStream(Duration),
+    /// The first update with new TwiML is refused with 400/21220, those after it are served.
+    RefusesTwimlOnce,
+    /// The connection of the first update with new TwiML is closed without an answer, and nothing
+    /// happens; those after it are served.
+    DropsTwimlOnce,
 }
 
 /// Who may use the carrier, and as whom.
@@ -83,8 +88,8 @@ pub(crate) struct Carrier {
     calls: Mutex<Vec<Arc<CallHandle>>>,
     messages: Mutex<Vec<Message>>,
     requests: Mutex<Vec<String>>,
-    /// [`CarrierFault::RateLimitOnce`] happens once.
-    limited: Mutex<bool>,
+    /// What happens once has happened.
+    struck: Mutex<bool>,
 }
 
 impl Carrier {
@@ -106,7 +111,7 @@ impl Carrier {
             calls: Mutex::default(),
             messages: Mutex::default(),
             requests: Mutex::default(),
-            limited: Mutex::default(),
+            struck: Mutex::default(),
         }))
     }
 
@@ -139,6 +144,11 @@ impl Carrier {
         if requests.len() < MOST_REQUESTS {
             requests.push(request);
         }
+    }
+
+    /// Whether this is to go wrong, and did not before.
+    fn strikes_once(&self, fault: CarrierFault) -> bool {
+        self.behaviour.fault == Some(fault) && !std::mem::replace(&mut *lock(&self.struck), true)
     }
 
     fn callee(&self, number: &str) -> Callee {

@@ -203,7 +203,12 @@ fn authorise(carrier: &Carrier, account: &str, headers: &HeaderMap, path: &str) 
 fn faulty(carrier: &Carrier, create: impl FnOnce() -> Result<Response>) -> Response {
     let create = || create().unwrap_or_else(|error| error.response());
     match carrier.behaviour.fault {
-        None | Some(CarrierFault::LosesStream(_)) => create(),
+        None
+        | Some(
+            CarrierFault::LosesStream(_)
+            | CarrierFault::RefusesTwimlOnce
+            | CarrierFault::DropsTwimlOnce,
+        ) => create(),
         Some(CarrierFault::ServerError(status)) => {
             RestError::new(status, 20500, "Internal Server Error").response()
         }
@@ -213,10 +218,10 @@ fn faulty(carrier: &Carrier, create: impl FnOnce() -> Result<Response>) -> Respo
             net::unanswered()
         }
         Some(CarrierFault::RateLimitOnce) => {
-            if std::mem::replace(&mut *lock(&carrier.limited), true) {
-                create()
-            } else {
+            if carrier.strikes_once(CarrierFault::RateLimitOnce) {
                 RestError::new(429, 20429, "Too Many Requests").response()
+            } else {
+                create()
             }
         }
     }
@@ -430,11 +435,15 @@ fn update(carrier: &Carrier, sid: &str, form: &Form, path: &str) -> Result<Respo
         }
     }
     if let Some(source) = source(form)? {
-        if status != CallStatus::InProgress {
+        if status != CallStatus::InProgress || carrier.strikes_once(CarrierFault::RefusesTwimlOnce)
+        {
             return Err(RestError::bad(
                 21220,
                 "Call is not in-progress. Cannot redirect.",
             ));
+        }
+        if carrier.strikes_once(CarrierFault::DropsTwimlOnce) {
+            return Ok(net::unanswered());
         }
         commands.push(Command::Redirect(source));
     }

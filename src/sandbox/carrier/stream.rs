@@ -26,6 +26,7 @@ use super::webhook::is_loopback;
 use crate::sandbox::callee::FRAME;
 use crate::sandbox::hex32;
 use crate::sandbox::mishap::Mishap;
+use crate::sandbox::person::Break;
 
 /// How long the product may take for the handshake, for reading a frame, for closing.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,6 +57,7 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
         chunk: 0,
         frames: 0,
         broke: false,
+        line_died: false,
         playout: Playout::default(),
     };
     let end = leg.run(line, stream, &mut socket).await;
@@ -64,6 +66,10 @@ pub(crate) async fn run(line: &mut Line, stream: &twiml::Stream) -> Leg {
         line.carrier.tasks.spawn(close(socket));
     }
     tell(line, stream, &leg.sid, "stream-stopped", None);
+    if leg.line_died {
+        // Until the callee is found to be gone.
+        return line.pause(PATIENCE).await;
+    }
     end
 }
 
@@ -146,6 +152,8 @@ struct Connected {
     frames: u64,
     /// The stream was lost on the way: nobody closes it.
     broke: bool,
+    /// And the whole line with it.
+    line_died: bool,
     playout: Playout,
 }
 
@@ -246,9 +254,10 @@ impl Connected {
         }
         let played = self.playout.play(FRAME);
         let (moment, over) = line.live(&played);
-        if moment.stream_breaks {
+        if let Some(breaks) = moment.breaks {
             line.call.record(&played, &[], &moment.understood);
             self.broke = true;
+            self.line_died = breaks == Break::Line;
             return Err(Gone);
         }
         let said: &[u8] = if moment.lost { &[] } else { &moment.said };

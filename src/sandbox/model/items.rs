@@ -148,6 +148,11 @@ impl Conversation {
         })
     }
 
+    /// All of it, as events carry it.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        self.items.iter().map(Item::json).collect()
+    }
+
     /// Whether the model was heard already.
     pub(crate) fn has_speech(&self) -> bool {
         let spoken = |item: &Item| matches!(item.kind, Kind::Spoken { samples: 1.., .. });

@@ -6,20 +6,18 @@
 //! questions, to an answer that is noted, confirmed, and ends the call. A callee who says "one
 //! moment" is waited for, one who says "press 1" gets that key pressed, one who says "ask your
 //! client" makes it ask, and a machine that says "leave a message" gets one. On hold, music and
-//! announcements are nobody; a menu that is read for the third time is given up.
+//! announcements are nobody. What it does about a menu that comes back, the session's instructions
+//! say: without any, it presses the same key for ever.
 //!
 //! A mind knows nothing but what its own session has heard, said or been told: what another session
 //! knew must be replayed to it.
 
 use serde_json::{Value, json};
 
-use super::reading::{is_announcement, keys_to_press, mission, tagged, unquoted};
+use super::reading::{MenuRules, is_announcement, menu_options, mission, tagged, unquoted};
 
 /// What was heard and is remembered, in turns.
 const MEMORY: usize = 100;
-
-/// A menu that is heard for this time leads nowhere.
-const MENU_TOO_OFTEN: usize = 3;
 
 /// A part of a response, which becomes one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +92,10 @@ pub(crate) struct Mind {
     instruction: Option<String>,
     /// What the callee said, latest last.
     heard: Vec<String>,
+    /// Keys that it had pressed, each with the menu that offered them.
+    pressed: Vec<(String, String)>,
+    /// It has tried again to press keys that were refused.
+    tried_again: bool,
 }
 
 impl Mind {
@@ -115,6 +117,10 @@ impl Mind {
         if tool == "note" {
             self.stage = self.stage.max(Stage::Noted);
             self.answer = arguments["text"].as_str().map(str::to_owned);
+        }
+        if let ("press_keys", Some(keys)) = (tool, arguments["digits"].as_str()) {
+            let menu = self.heard.last().cloned().unwrap_or_default();
+            self.pressed.push((menu, keys.to_owned()));
         }
     }
 
@@ -146,7 +152,13 @@ impl Mind {
         let mut parts = match news.last() {
             Some(News::Told(text)) if tagged("instruction", text).is_some() => Vec::new(),
             Some(News::Told(text)) => told(text, ask),
-            Some(News::Returned { tool, output }) => self.returned(tool, output, ask),
+            Some(News::Returned { tool, output }) => {
+                let heard = news.iter().rev().find_map(|news| match news {
+                    News::Heard(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                self.returned(tool, output, heard, ask)
+            }
             Some(News::Heard(text)) => self.listen(text, ask),
             None => self.go_on(ask),
         };
@@ -170,12 +182,58 @@ impl Mind {
         }
     }
 
-    fn returned(&mut self, tool: &str, output: &str, ask: &Ask<'_>) -> Vec<Part> {
+    /// A tool has returned, and meanwhile this was heard.
+    fn returned(
+        &mut self,
+        tool: &str,
+        output: &str,
+        heard: Option<&str>,
+        ask: &Ask<'_>,
+    ) -> Vec<Part> {
         match tool {
             "ask_host" => answered(output),
-            // Keys, waiting and the end of the call need no words.
-            "press_keys" | "wait" | "end_call" => Vec::new(),
+            "press_keys" => self.keys_returned(output, heard, ask),
+            // Waiting and the end of the call need no words.
+            "wait" | "end_call" => Vec::new(),
             _ => self.go_on(ask),
+        }
+    }
+
+    /// Keys that were pressed need no words. Those that were certainly not are pressed again, once;
+    /// of others, what was heard since, or is heard next, tells whether they were.
+    fn keys_returned(&mut self, output: &str, heard: Option<&str>, ask: &Ask<'_>) -> Vec<Part> {
+        let output: Value = serde_json::from_str(output).unwrap_or_default();
+        let Some(error) = output["error"].as_str() else {
+            return Vec::new();
+        };
+        let last = self.pressed.pop();
+        let refused = error.contains("were not pressed");
+        match last {
+            Some((menu, keys)) if refused && !std::mem::replace(&mut self.tried_again, true) => {
+                self.press(menu, keys)
+            }
+            _ if refused => Vec::new(),
+            _ => heard.map_or_else(Vec::new, |text| self.listen(text, ask)),
+        }
+    }
+
+    fn press(&mut self, menu: String, keys: String) -> Vec<Part> {
+        let arguments = json!({"digits": keys});
+        self.pressed.push((menu, keys));
+        call("press_keys", arguments)
+    }
+
+    /// Chooses from a menu: another option each time that it comes back, until it is to be given up.
+    fn choose(&mut self, menu: &str, options: &[String], ask: &Ask<'_>) -> Vec<Part> {
+        let rules = MenuRules::of(ask.session);
+        let tried = self.pressed.iter().filter(|(of, _)| of == menu).count();
+        if rules.given_up_at.is_some_and(|limit| tried + 1 >= limit) {
+            return self.give_up_menu(ask);
+        }
+        let which = if rules.another { tried } else { 0 };
+        match options.get(which).or(options.last()) {
+            Some(keys) => self.press(menu.to_owned(), keys.clone()),
+            None => Vec::new(),
         }
     }
 
@@ -194,19 +252,9 @@ impl Mind {
     fn answer_to(&mut self, text: &str, ask: &Ask<'_>) -> Vec<Part> {
         let lower = text.to_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
-        if let Some(keys) =
-            keys_to_press(text, &mission(ask.session)).filter(|_| ask.may("press_keys"))
-        {
-            let times = self
-                .heard
-                .iter()
-                .filter(|heard| *heard == text.trim())
-                .count();
-            return if times >= MENU_TOO_OFTEN {
-                self.give_up_menu(ask)
-            } else {
-                call("press_keys", json!({"digits": keys}))
-            };
+        let options = menu_options(text, &mission(ask.session));
+        if !options.is_empty() && ask.may("press_keys") {
+            return self.choose(text.trim(), &options, ask);
         }
         if says(&["what did i say"]) {
             let before = self.heard.iter().rev().nth(1);
@@ -400,207 +448,4 @@ fn follow(instructions: &str, ask: &Ask<'_>) -> Option<Vec<Part>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SESSION: &str = "# Role\nYou call people.\n\n# Goal of the call\nBook a table for two. \
-        On Tuesday at 10.30. Nothing else.\n\n# Tone\nCalm.";
-
-    fn reply(mind: &mut Mind, own: Option<&str>, tools: &[&str], news: &[News]) -> Vec<Part> {
-        let tools: Vec<String> = tools.iter().map(ToString::to_string).collect();
-        let ask = Ask {
-            own,
-            session: SESSION,
-            tools: &tools,
-            written: false,
-        };
-        mind.reply(&ask, news)
-    }
-
-    fn heard(text: &str) -> Vec<News> {
-        vec![News::Heard(text.to_owned())]
-    }
-
-    #[test]
-    fn a_whole_conversation() {
-        let tools = ["note", "end_call"];
-        let mind = &mut Mind::default();
-        let greeting = "Say exactly the following: \"Hello, I am an AI.\"";
-        assert_eq!(
-            reply(mind, Some(greeting), &[], &[]),
-            [Part::Say("Hello, I am an AI.".into())]
-        );
-        let parts = reply(mind, None, &tools, &heard("Yes. What is it about?"));
-        assert_eq!(
-            parts,
-            [Part::Say(format!(
-                "Thank you. {REASON} Book a table for two. On Tuesday at 10.30. Would that be possible?"
-            ))]
-        );
-        let parts = reply(mind, None, &tools, &heard("Sorry, which day?"));
-        assert!(matches!(&parts[..], [Part::Say(text)] if text.contains("Tuesday")));
-        let parts = reply(mind, None, &tools, &heard("Tuesday works."));
-        let note = json!({"text": "Tuesday works."});
-        assert_eq!(parts, call("note", note));
-        let returned = News::Returned {
-            tool: "note".into(),
-            output: "ok".into(),
-        };
-        let parts = reply(mind, None, &tools, &[returned]);
-        let [
-            Part::Say(words),
-            Part::Call {
-                name: "end_call",
-                arguments,
-            },
-        ] = &parts[..]
-        else {
-            panic!("{parts:?}");
-        };
-        assert!(words.contains("Tuesday works.") && words.ends_with("Goodbye."));
-        assert_eq!(arguments["outcome"], "success");
-    }
-
-    #[test]
-    fn tools_that_may_not_be_called_are_not() {
-        let mind = &mut Mind::default();
-        reply(mind, None, &[], &heard("Yes?"));
-        let parts = reply(mind, None, &[], &heard("Tuesday works."));
-        assert!(matches!(&parts[..], [Part::Say(_)]));
-    }
-
-    #[test]
-    fn keywords_and_instructions() {
-        let mind = &mut Mind::default();
-        let all = ["wait", "press_keys", "ask_host", "end_call"];
-        assert_eq!(
-            reply(mind, None, &all, &heard("For the bar, press 2.")),
-            call("press_keys", json!({"digits": "2"}))
-        );
-        for nobody in ["One moment, please.", ""] {
-            assert!(matches!(
-                &reply(mind, None, &all, &heard(nobody))[..],
-                [Part::Call { name: "wait", .. }]
-            ));
-        }
-        assert_eq!(reply(mind, None, &[], &heard("")), []);
-        assert!(matches!(
-            &reply(mind, None, &all, &heard("Please hold on."))[..],
-            [Part::Call { name: "wait", .. }]
-        ));
-        let parts = reply(mind, Some("Wrap up and say goodbye."), &all, &[]);
-        assert!(matches!(&parts[..], [Part::Say(text)] if text.ends_with("Goodbye.")));
-        let told = News::Told("Mention the garden.".into());
-        assert_eq!(
-            reply(mind, None, &all, &[told]),
-            [Part::Say("One more thing: Mention the garden.".into())]
-        );
-    }
-
-    #[test]
-    fn machines_small_sounds_and_afterthoughts() {
-        let all = ["note", "end_call"];
-        let mind = &mut Mind::default();
-        let machine = heard("Please leave a message after the tone.");
-        let parts = reply(mind, None, &all, &machine);
-        assert!(
-            matches!(&parts[..], [Part::Say(_), Part::Call { name: "end_call", arguments }]
-            if arguments["outcome"] == "voicemail")
-        );
-        reply(mind, None, &all, &heard("Yes?"));
-        let listening = say("I am listening.".into());
-        assert_eq!(reply(mind, None, &all, &heard("Mhm, mhm.")), listening);
-        reply(mind, None, &all, &heard("Tuesday works."));
-        reply(mind, None, &all, &[]);
-        let parts = reply(mind, None, &all, &heard("And her insurance card?"));
-        assert!(matches!(&parts[..], [Part::Say(text)] if text.contains("pass it on")));
-        let told = News::Told("The callee pressed these keys on their phone: 42".into());
-        let seen = say("I see that you pressed 42.".into());
-        assert_eq!(reply(mind, None, &all, &[told]), seen);
-    }
-
-    #[test]
-    fn speech_in_sentences() {
-        let parts = sentences(Part::Say("Thank you. On Tuesday at 10.30! Yes?".into()));
-        let expected = ["Thank you.", "On Tuesday at 10.30!", "Yes?"];
-        assert_eq!(parts, expected.map(|text| Part::Say(text.to_owned())));
-        let call = || Part::Call {
-            name: "note",
-            arguments: json!({}),
-        };
-        assert_eq!(sentences(call()), [call()]);
-    }
-
-    #[test]
-    fn menus_that_come_again_are_given_up() {
-        let all = ["press_keys", "note", "end_call"];
-        let mind = &mut Mind::default();
-        let menu = "For the bar, press 2.";
-        let called = |mind: &mut Mind| {
-            mind.hears(menu);
-            let parts = reply(mind, None, &all, &heard(menu));
-            let names = parts.into_iter().filter_map(|part| match part {
-                Part::Call { name, .. } => Some(name),
-                _ => None,
-            });
-            names.collect::<Vec<_>>()
-        };
-        assert_eq!(called(mind), ["press_keys"]);
-        assert_eq!(called(mind), ["press_keys"]);
-        assert_eq!(called(mind), ["note", "end_call"]);
-    }
-
-    #[test]
-    fn another_session_knows_what_is_replayed_and_nothing_else() {
-        let all = ["note", "end_call"];
-        let asked = heard("What did I say?");
-        let fresh = &mut Mind::default();
-        fresh.hears("What did I say?");
-        assert_eq!(
-            reply(fresh, None, &all, &asked),
-            say("You said: nothing yet".into())
-        );
-        let mind = &mut Mind::default();
-        mind.recall(&format!("Thank you. {REASON} Book a table."));
-        mind.hears("Tuesday works.");
-        mind.recall_call("note", r#"{"text":"Tuesday works."}"#);
-        let parts = reply(mind, None, &all, &[]);
-        assert!(
-            matches!(&parts[..], [Part::Say(words), Part::Call { name: "end_call", .. }]
-            if words.contains("Tuesday works."))
-        );
-        mind.hears("What did I say?");
-        assert_eq!(
-            reply(mind, None, &all, &asked),
-            say("You said: Tuesday works.".into())
-        );
-        let mind = &mut Mind::default();
-        mind.recall(&format!("{NOTED} Tuesday works. Have a nice day. Goodbye."));
-        assert_eq!(mind.result().0, "The callee answered: Tuesday works.");
-    }
-
-    #[test]
-    fn the_host_is_listened_to() {
-        let mind = &mut Mind::default();
-        let told =
-            News::Told("The host says:\n<instruction>\nAsk for the garden.\n</instruction>".into());
-        let more = "One more thing: Ask for the garden.";
-        assert_eq!(
-            reply(mind, None, &[], std::slice::from_ref(&told)),
-            say(more.into())
-        );
-        let parts = reply(mind, None, &[], &[told, News::Heard("Yes?".into())]);
-        assert!(matches!(&parts[..], [Part::Say(words)] if words.ends_with(more)));
-        let output = |output: &str| News::Returned {
-            tool: "ask_host".into(),
-            output: output.into(),
-        };
-        let answer = output(r#"{"answer":"Only mornings."}"#);
-        let words = "I have asked. The answer is: Only mornings.";
-        assert_eq!(reply(mind, None, &[], &[answer]), say(words.into()));
-        let late = News::Told("Late: <answer>\nOnly mornings.\n</answer>".into());
-        assert_eq!(reply(mind, None, &[], &[late]), say(words.into()));
-        let none = reply(mind, None, &[], &[output(r#"{"error":"no answer"}"#)]);
-        assert!(matches!(&none[..], [Part::Say(words)] if words.contains("could not find")));
-    }
-}
+mod tests;

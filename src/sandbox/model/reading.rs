@@ -17,12 +17,14 @@ pub(super) fn is_announcement(text: &str) -> bool {
     text.trim().is_empty() || ANNOUNCEMENTS.iter().any(|phrase| lower.contains(phrase))
 }
 
-/// The keys to press in a menu, spelt as digits: those of the option that has a word of `mission`
-/// in it, else those of the first.
-pub(super) fn keys_to_press(menu: &str, mission: &str) -> Option<String> {
+/// The options of a menu, as the digits to press: first the one that has a word of `mission` in it,
+/// then the others as they are read.
+pub(super) fn menu_options(menu: &str, mission: &str) -> Vec<String> {
     let menu = menu.to_lowercase();
     let mission = mission.to_lowercase();
+    let word = |word: &str| word.chars().count() > 4 && mission.contains(word);
     let mut options = Vec::new();
+    let mut wanted = None;
     let mut rest = menu.as_str();
     while let Some((before, after)) = rest.split_once("press ") {
         let end = after
@@ -34,16 +36,45 @@ pub(super) fn keys_to_press(menu: &str, mission: &str) -> Option<String> {
                 .rsplit(['.', ';', '!', '?'])
                 .next()
                 .unwrap_or_default();
-            options.push((about, keys));
+            if about.split(|c: char| !c.is_alphanumeric()).any(word) {
+                wanted.get_or_insert(options.len());
+            }
+            options.push(keys.to_owned());
         }
         rest = after;
     }
-    let word = |word: &str| word.chars().count() > 4 && mission.contains(word);
-    let wanted = options
-        .iter()
-        .find(|(about, _)| about.split(|c: char| !c.is_alphanumeric()).any(word));
-    let (_, keys) = wanted.or(options.first())?;
-    Some((*keys).to_owned())
+    if let Some(wanted) = wanted {
+        options[..=wanted].rotate_right(1);
+    }
+    options
+}
+
+/// What instructions say about a menu that comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MenuRules {
+    /// Another option is to be tried.
+    pub(super) another: bool,
+    /// At this time it is to be given up.
+    pub(super) given_up_at: Option<usize>,
+}
+
+const ORDINALS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
+
+impl MenuRules {
+    pub(super) fn of(instructions: &str) -> Self {
+        let lower = instructions.to_lowercase();
+        let about_menus = || lower.split('.').filter(|text| text.contains("menu"));
+        let limit = |text: &str| {
+            let gives_up = text.contains("goodbye") || text.contains("end the call");
+            let is_named = |name: &&str| text.contains(&format!("at the {name} time"));
+            let at = ORDINALS.iter().position(is_named)?;
+            gives_up.then_some(at + 1)
+        };
+        Self {
+            another: about_menus().any(|text| text.contains("another option")),
+            given_up_at: about_menus().find_map(limit),
+        }
+    }
 }
 
 /// What stands between `<tag>` and `</tag>`.
@@ -114,12 +145,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_that_fits_the_mission() {
+    fn the_option_that_fits_the_mission_comes_first() {
         let menu = "Welcome. For invoices, press 1. For an appointment, press 2#. Press 9 to hear this again.";
-        let keys = |mission| keys_to_press(menu, mission);
-        assert_eq!(keys("Move my appointment.").as_deref(), Some("2#"));
-        assert_eq!(keys("Order flowers.").as_deref(), Some("1"));
-        assert_eq!(keys_to_press("Press any key.", ""), None);
+        let keys = |mission| menu_options(menu, mission);
+        assert_eq!(keys("Move my appointment."), ["2#", "1", "9"]);
+        assert_eq!(keys("Order flowers."), ["1", "2#", "9"]);
+        assert!(menu_options("Press any key.", "").is_empty());
+    }
+
+    #[test]
+    fn what_instructions_say_about_menus() {
+        let rules = |text| {
+            let rules = MenuRules::of(text);
+            (rules.another, rules.given_up_at)
+        };
+        let menus = "If the same menu comes back, try another option. At the fourth time, note that \
+                     the menu leads nowhere, and say goodbye.";
+        assert_eq!(rules(menus), (true, Some(4)));
+        assert_eq!(rules("Hear the menu to its end."), (false, None));
+        assert_eq!(
+            rules("Ask for another option. At the second time, end the call."),
+            (false, None),
+            "not about menus"
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct ModelSession {
     pub safety_identifier: Option<String>,
     /// Every client event in order, except `input_audio_buffer.append`.
     pub events: Vec<Value>,
+    /// The first `input_audio_buffer.append` event; they differ in their audio alone.
+    pub first_append: Option<Value>,
     /// Number of `input_audio_buffer.append` events.
     pub appends: u64,
     /// All audio of those, decoded and put together.
@@ -38,6 +40,9 @@ pub struct ModelSession {
     pub truncations: Vec<(String, u64)>,
     /// Items that were deleted.
     pub deletions: Vec<String>,
+    /// The items of the conversation as they stand, in order: all that the model knows beside its
+    /// instructions.
+    pub context: Vec<Value>,
     /// The inner objects of all `error` events that were sent.
     pub errors: Vec<Value>,
     /// The `response` objects of all `response.done` events that were sent.
@@ -66,7 +71,9 @@ impl Record {
 
     pub(crate) fn event(&self, event: &Value) {
         self.update(|session| {
-            if session.events.len() < MOST_EVENTS {
+            if event["type"] == "input_audio_buffer.append" {
+                session.first_append.get_or_insert_with(|| event.clone());
+            } else if session.events.len() < MOST_EVENTS {
                 session.events.push(event.clone());
             }
         });

@@ -113,6 +113,14 @@ impl Session {
 
     /// Events to be sent, in order.
     pub(crate) fn take_output(&mut self) -> Vec<Value> {
+        let is_item = |event: &Value| {
+            let kind = event["type"].as_str().unwrap_or_default();
+            kind.starts_with("conversation.item.")
+        };
+        if self.out.iter().any(is_item) {
+            let context = self.conversation.json();
+            self.record.update(|record| record.context = context);
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -168,9 +176,7 @@ impl Session {
                 return self.refuse(&refusal, &Value::Null);
             }
         };
-        if event["type"] != "input_audio_buffer.append" {
-            self.record.event(&event);
-        }
+        self.record.event(&event);
         if let Err(refusal) = self.handle(&event, now) {
             self.refuse(&refusal, &event["event_id"]);
         }

@@ -29,6 +29,12 @@ pub use resource::{CallResource, MessageResource, is_call_sid, is_message_sid};
 /// For one attempt, from connecting to the last byte of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest that a request may take, with all its attempts.
+#[cfg(test)]
+pub(crate) fn longest_request() -> Duration {
+    Backoff::USUAL.patience + ANSWER_TIMEOUT
+}
+
 /// The resources we read have 2 KiB or so.
 const LONGEST_ANSWER: usize = 64 * 1024;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use openagent_messaging::call::audio::Audio;
 use openagent_messaging::call::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, Mark, ModelEvent,
-    Output, Request, ResponseEnding, ToCarrier,
+    Output, Request, ResponseEnding, Stream, ToCarrier,
 };
 use openagent_messaging::call::bridge::{Bridge, Settings};
 use openagent_messaging::call::disclosure::Disclosure;
@@ -206,6 +206,7 @@ enum Model {
     Refused(u8, u8),
     Lost(bool),
     Offered,
+    Withdrawn,
     NotOpened(bool),
 }
 
@@ -231,8 +232,13 @@ impl Event {
             38 => Model::Lost(bytes.byte() != 0),
             39 => Model::Offered,
             40 => Model::NotOpened(bytes.byte() != 0),
-            41 | 42 => return Self::Carrier(CarrierEvent::Attached),
-            43 | 44 => return Self::Carrier(CarrierEvent::Detached),
+            41 => return Self::Carrier(CarrierEvent::Attached(Stream::Usual)),
+            42 => {
+                let stream = Stream::AfterKeys(u32::from(bytes.byte()));
+                return Self::Carrier(CarrierEvent::Attached(stream));
+            }
+            43 => return Self::Carrier(CarrierEvent::Detached),
+            44 => Model::Withdrawn,
             45..=47 => {
                 let at = match bytes.byte() {
                     u8::MAX => Duration::MAX,
@@ -385,6 +391,7 @@ fn model_event<'a>(
             returns,
         },
         Model::Offered => ModelEvent::Offered,
+        Model::Withdrawn => ModelEvent::Withdrawn,
         Model::NotOpened(returns) => ModelEvent::NotOpened {
             why: "It does not answer.",
             returns,
@@ -401,8 +408,9 @@ fn keys_answer(bytes: &mut Bytes<'_>) -> KeysAnswer {
 }
 
 fn answered_by(bytes: &mut Bytes<'_>) -> AnsweredBy {
-    match bytes.byte() % 4 {
+    match bytes.byte() % 5 {
         0 => AnsweredBy::Person,
+        4 => AnsweredBy::Tone,
         1 => AnsweredBy::Mailbox,
         2 => AnsweredBy::Menu,
         _ => AnsweredBy::Fax,
@@ -478,7 +486,7 @@ impl Line {
 
     fn feed(&mut self, input: Input<'_>) {
         match &input {
-            Input::Carrier(CarrierEvent::Attached) => {
+            Input::Carrier(CarrierEvent::Attached(_)) => {
                 self.attached = true;
                 self.answered.get_or_insert(self.now);
                 self.new_generation();
@@ -539,13 +547,13 @@ impl Line {
                     ToCarrier::Clear => self.new_generation(),
                 }
             }
-            Output::PressKeys(keys) => {
+            Output::PressKeys { digits, .. } => {
                 assert!(
                     self.attached && self.disclosed,
                     "keys before the disclosure"
                 );
-                let allowed = keys.chars().all(|key| "0123456789*#w".contains(key));
-                assert!(allowed && (1..=32).contains(&keys.len()), "{keys}");
+                let allowed = digits.chars().all(|key| "0123456789*#w".contains(key));
+                assert!(allowed && (1..=32).contains(&digits.len()), "{digits}");
             }
             Output::Publish(Change::Disclosed) => {
                 assert!(!self.disclosed, "disclosed twice");
@@ -571,7 +579,7 @@ impl Line {
         for input in [
             Input::Tick,
             Command::End(End::Busy).into(),
-            CarrierEvent::Attached.into(),
+            CarrierEvent::Attached(Stream::Usual).into(),
             ModelEvent::ResponseStarted { response: "late" }.into(),
         ] {
             self.feed(input);

@@ -9,12 +9,12 @@ use std::time::Duration;
 use openagent_messaging::call::audio::Audio;
 use openagent_messaging::call::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, Mark, ModelEvent,
-    Output, Recall, Request, Respond, ResponseEnding, ToCarrier, ToModel, Turns,
+    Output, Recall, Request, Respond, ResponseEnding, Stream, ToCarrier, ToModel, Turns,
 };
 use openagent_messaging::call::bridge::{Bridge, Settings};
 use openagent_messaging::call::disclosure::Disclosure;
 use openagent_messaging::call::language::Language;
-use openagent_messaging::call::snapshot::Role;
+use openagent_messaging::call::snapshot::{Outcome, Role};
 
 use self::shorthand::{END_CALL, GREETING, ended, ms, tool, words};
 use self::world::{Story, World};

@@ -89,12 +89,12 @@ fn means_something(event: ModelEvent<'_>) {
                 Ok(_) => {}
                 Err(why) => assert!(!why.is_empty()),
             }
-            let json = written(&ToModel::Recall(Recall::Called {
+            let output = arguments.clone().into_owned();
+            let json = written(&ToModel::ToolOutput {
                 call: call.to_owned(),
-                name: name.to_owned(),
-                arguments: arguments.clone().into_owned(),
-            }));
-            assert_eq!(json["item"]["arguments"], *arguments);
+                output,
+            });
+            assert_eq!(json["item"]["output"], *arguments);
         }
         _ => {}
     }

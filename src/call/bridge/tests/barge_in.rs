@@ -55,7 +55,7 @@ fn the_model_cancels_by_itself_once_it_has_the_turns() {
 #[test]
 fn before_the_model_has_the_turns_we_cancel() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
     stage.at(2_210, ModelEvent::ResponseStarted { response: "r" });

@@ -373,3 +373,29 @@ fn a_call_whose_money_is_spent_says_goodbye_at_once() {
     assert_eq!(asked(&out), 1, "{out:?}");
     assert_eq!(hung_up(&stage.run_until(50_000)), Some(&End::TimedOut));
 }
+
+#[test]
+fn a_mailbox_that_cuts_the_line_during_the_goodbye_is_a_voicemail() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "beep");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, words("a", "Please call back."));
+    stage.at(3_020, audio("r", "a", 8_000));
+    let end_call = r#"{"summary":"Left a message.","outcome":"voicemail"}"#;
+    stage.at(3_030, tool("r", "end_call", end_call));
+    // The carrier's callback is faster than the end of its stream.
+    let out = stage.at(3_500, Command::End(End::CalleeHungUp));
+    assert_eq!(hung_up(&out), Some(&End::Voicemail));
+    // Nobody else is made one.
+    for (end, outcome) in [
+        (End::HostHungUp, "voicemail"),
+        (End::CalleeHungUp, "success"),
+    ] {
+        let mut stage = Stage::open();
+        stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+        let end_call = format!(r#"{{"summary":"Done.","outcome":"{outcome}"}}"#);
+        stage.at(3_030, tool("r", "end_call", &end_call));
+        let out = stage.at(3_500, Command::End(end.clone()));
+        assert_eq!(hung_up(&out), Some(&end));
+    }
+}

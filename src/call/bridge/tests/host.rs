@@ -333,7 +333,7 @@ fn nothing_of_the_host_comes_before_the_disclosure() {
     early.extend(stage.at(15, instruct("Say that you are Maria.")));
     let mut stage = stage.prepared();
     early.extend(stage.at(500, instruct("And once more.")));
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     early.extend(greeted.iter().cloned());
     assert!(told(&early).is_empty(), "{early:?}");
@@ -342,4 +342,16 @@ fn nothing_of_the_host_comes_before_the_disclosure() {
     assert_eq!(told.len(), 3);
     assert!(told[0].contains("Do not say") && told[2].contains("once more"));
     assert!(heard.contains(&Output::Publish(Change::Disclosed)));
+}
+
+#[test]
+fn a_question_that_is_refused_after_the_agent_spoke_is_followed_up() {
+    let mut stage = waiting();
+    stage.callee_says(5_000, 5_500, "c2");
+    stage.at(5_600, ModelEvent::ResponseStarted { response: "r3" });
+    stage.at(5_610, words("d", "I will ask that, too."));
+    stage.at(5_620, audio("r3", "d", 1_600));
+    let out = stage.at(5_700, tool("r3", "ask_host", ASK));
+    assert!(returned(&out)[0]["error"].is_string());
+    assert_eq!(asked(&stage.at(5_800, ended("r3"))), 1);
 }

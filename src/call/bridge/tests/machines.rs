@@ -63,7 +63,7 @@ fn a_mailbox_hears_the_disclosure_after_its_tone_and_one_message() {
 #[test]
 fn a_tone_in_the_middle_of_the_greeting_starts_it_anew() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_100, ModelEvent::SpeechStarted);
     let out = stage.at(2_150, answered(AnsweredBy::Mailbox));
@@ -100,7 +100,7 @@ fn a_verdict_before_the_stream_waits_for_it() {
         to_model(&stage.at(900, answered(AnsweredBy::Mailbox))),
         Vec::<&ToModel>::new()
     );
-    let out = stage.at(1_000, CarrierEvent::Attached);
+    let out = stage.at(1_000, ATTACHED);
     leaves_a_message(&mut stage, 1_000, &out);
 }
 
@@ -108,7 +108,7 @@ fn a_verdict_before_the_stream_waits_for_it() {
 fn a_verdict_before_the_greeting_is_ready_waits_for_it() {
     let mut stage = listening();
     stage.at(10, ModelEvent::Configured);
-    stage.at(20, CarrierEvent::Attached);
+    stage.at(20, ATTACHED);
     stage.at(30, ModelEvent::ResponseStarted { response: "greet" });
     stage.at(40, answered(AnsweredBy::Mailbox));
     stage.at(50, words("g", GREETING));
@@ -161,6 +161,48 @@ fn a_person_who_is_taken_for_a_mailbox_late_is_not_hung_up_on() {
 }
 
 #[test]
+fn a_mailbox_that_seems_to_talk_is_known_by_its_tone() {
+    let mut stage = listening().prepared().greeted();
+    // "You have reached …", a pause, "Please leave …", a pause.
+    for round in 0..3 {
+        let from = 3_000 + 3_000 * round;
+        stage.callee_says(
+            from,
+            from + 500,
+            ["p", "q", "s"][usize::try_from(round).unwrap()],
+        );
+        let item = ["a", "b", "c"][usize::try_from(round).unwrap()];
+        let sent = stage.agent_says(from + 600, "r", item, "Yes?", 1_600);
+        stage.at(from + 1_000, CarrierEvent::Played(last_mark(&sent)));
+    }
+    let out = stage.at(12_000, answered(AnsweredBy::Tone));
+    leaves_a_message(&mut stage, 12_000, &out);
+}
+
+#[test]
+fn a_tone_in_a_menu_or_after_keys_or_on_hold_is_none_of_a_mailbox() {
+    let mut keys = listening().prepared().greeted();
+    keys.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    keys.at(3_010, tool("r", "press_keys", r#"{"digits":"1"}"#));
+    keys.at(3_020, ended("r"));
+    keys.at(4_000, CarrierEvent::Attached(Stream::AfterKeys(1)));
+    let said = keys.agent_says(5_000, "r2", "a", "Hello?", 1_600);
+    keys.at(5_500, CarrierEvent::Played(last_mark(&said)));
+    let mut hold = listening().prepared().greeted();
+    hold.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    hold.at(3_010, tool("r", "wait", r#"{"reason":"music"}"#));
+    hold.at(3_020, ended("r"));
+    for mut stage in [keys, hold] {
+        let out = stage.at(6_000, answered(AnsweredBy::Tone));
+        assert!(
+            !tells(&out, "message") && !out.iter().any(is_audio),
+            "{out:?}"
+        );
+        assert_eq!(hung_up(&out), None);
+    }
+}
+
+#[test]
 fn a_verdict_counts_once() {
     let mut stage = listening().prepared().greeted();
     assert_eq!(stage.at(3_000, answered(AnsweredBy::Person)), []);
@@ -170,7 +212,7 @@ fn a_verdict_counts_once() {
 #[test]
 fn a_person_changes_nothing() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     assert_eq!(stage.at(1_500, answered(AnsweredBy::Person)), []);
     assert_eq!(heard_audio(&stage.run_until(2_000)), 1_600);
 }
@@ -187,7 +229,7 @@ fn a_menu_is_heard_patiently() {
 #[test]
 fn a_fax_is_hung_up_on() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let out = stage.at(1_500, answered(AnsweredBy::Fax));
     assert!(matches!(hung_up(&out), Some(End::Failed(why)) if why.contains("fax")));
 }
@@ -196,7 +238,7 @@ fn a_fax_is_hung_up_on() {
 fn first_words_without_end_are_waited_for_until_it_is_known_who_says_them() {
     let hello = || {
         let mut stage = listening().prepared();
-        stage.at(1_000, CarrierEvent::Attached);
+        stage.at(1_000, ATTACHED);
         stage.at(1_500, ModelEvent::SpeechStarted);
         assert_eq!(heard_audio(&stage.run_until(20_000)), 0);
         stage
@@ -220,7 +262,7 @@ fn first_words_without_end_are_waited_for_until_it_is_known_who_says_them() {
 #[test]
 fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
     let mut stage = listening().prepared();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_100, ModelEvent::SpeechStarted);
     let out = stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
@@ -231,4 +273,144 @@ fn first_words_over_the_greeting_keep_the_gate_closed_after_four_seconds() {
     assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Ours)]);
     let out = stage.at(9_000, ModelEvent::SpeechStopped);
     assert_eq!(to_model(&out), [&ToModel::Turns(Turns::Models)]);
+}
+
+/// The mailbox has heard the disclosure; the message was asked for at 5300.
+fn at_the_message() -> Stage {
+    let mut stage = listening().prepared().greeted();
+    let out = stage.at(5_000, answered(AnsweredBy::Mailbox));
+    let out = stage.at(5_300, CarrierEvent::Played(last_mark(&out)));
+    assert_eq!(asked(&out), 1);
+    stage
+}
+
+/// The summary with which the call ends, and how it does.
+fn told_in_the_end(outputs: &[Output]) -> (&str, &End) {
+    let summary = outputs.iter().find_map(|output| match output {
+        Output::Publish(Change::Verdict { summary, outcome }) => {
+            assert_eq!(*outcome, Outcome::Voicemail);
+            Some(summary.as_str())
+        }
+        _ => None,
+    });
+    (
+        summary.expect("a verdict"),
+        hung_up(outputs).expect("an end"),
+    )
+}
+
+#[test]
+fn a_message_that_was_cut_short_is_not_reported_as_left() {
+    for ending in [ResponseEnding::Incomplete, ResponseEnding::Cancelled] {
+        let mut stage = at_the_message();
+        stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+        stage.at(5_410, words("message", "Please call"));
+        let mut sent = stage.at(5_420, audio("m", "message", 8_000));
+        let response = "m";
+        sent.extend(stage.at(5_500, ModelEvent::ResponseEnded { response, ending }));
+        let out = stage.at(6_600, CarrierEvent::Played(last_mark(&sent)));
+        let (summary, end) = told_in_the_end(&out);
+        assert!(summary.contains("no whole message"), "{summary}");
+        assert_eq!(end, &End::Voicemail);
+    }
+}
+
+#[test]
+fn a_message_that_fails_is_begun_again() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, words("message", "Please call"));
+    let first = stage.at(5_420, audio("m", "message", 1_600));
+    let out = stage.at(
+        5_500,
+        ModelEvent::ResponseEnded {
+            response: "m",
+            ending: ResponseEnding::Failed {
+                fatal: false,
+                message: "overloaded".into(),
+            },
+        },
+    );
+    let again = to_model(&out).into_iter().any(|to| {
+        matches!(
+            to,
+            ToModel::Respond(Respond {
+                speech_only: true,
+                ..
+            })
+        )
+    });
+    assert!(again, "{out:?}");
+    assert!(marks(&first).is_empty());
+    stage.at(5_800, CarrierEvent::Played(last_mark(&out)));
+    let sent = stage.agent_says(6_000, "n", "again", "Please call back.", 8_000);
+    let out = stage.at(7_500, CarrierEvent::Played(last_mark(&sent)));
+    assert!(told_in_the_end(&out).0.contains("was left"));
+}
+
+#[test]
+fn a_message_is_left_although_the_model_was_lost_before_its_end() {
+    // Before it has begun; while it is begun, silently; and in its middle.
+    for words_said in [None, Some(0), Some(1_600)] {
+        let mut stage = at_the_message();
+        if let Some(samples) = words_said {
+            stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+            stage.at(5_410, audio("m", "message", samples));
+        }
+        let lost = stage.at(5_500, super::sessions::GONE);
+        assert!(lost.contains(&Output::OpenModel), "{lost:?}");
+        if let Some(mark) = marks(&lost).last() {
+            let out = stage.at(5_800, CarrierEvent::Played(*mark));
+            assert_eq!(hung_up(&out), None, "{words_said:?}");
+        }
+        for time in [5_900, 6_200, 6_800, 7_900] {
+            stage.run_until(time);
+            stage.at(time, super::sessions::NOT_YET);
+        }
+        assert_eq!(hung_up(&stage.run_until(13_000)), None, "{words_said:?}");
+        let back = stage.at(13_100, ModelEvent::Offered);
+        assert_eq!(asked(&back), 1, "{words_said:?}: {back:?}");
+        let sent = stage.agent_says(15_000, "n", "again", "Please call back.", 8_000);
+        let out = stage.at(16_500, CarrierEvent::Played(last_mark(&sent)));
+        assert!(told_in_the_end(&out).0.contains("was left"));
+    }
+}
+
+#[test]
+fn a_model_that_does_not_come_back_has_left_no_message() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, audio("m", "message", 1_600));
+    stage.at(5_500, super::sessions::GONE);
+    let out = stage.run_until(14_000);
+    let (summary, end) = told_in_the_end(&out);
+    assert!(summary.contains("no whole message"), "{summary}");
+    assert_eq!(end, &End::Voicemail);
+}
+
+#[test]
+fn a_message_whose_sound_has_all_come_is_left_without_the_model() {
+    let mut stage = at_the_message();
+    stage.at(5_400, ModelEvent::ResponseStarted { response: "m" });
+    stage.at(5_410, words("message", "Please call back."));
+    let mut sent = stage.at(5_420, audio("m", "message", 8_000));
+    sent.extend(stage.at(5_430, ModelEvent::AudioDone { item: "message" }));
+    sent.extend(stage.at(5_440, ended("m")));
+    let lost = stage.at(5_500, super::sessions::GONE);
+    assert_eq!(lost, []);
+    let out = stage.at(6_600, CarrierEvent::Played(last_mark(&sent)));
+    assert!(told_in_the_end(&out).0.contains("was left"));
+}
+
+#[test]
+fn a_mailbox_without_a_tone_is_told_after_its_silence_what_it_did_not_record() {
+    let mut stage = listening().prepared();
+    stage.at(1_000, ATTACHED);
+    // Its words are over: the greeting answers them, and is heard while the carrier still listens.
+    let greeted = stage.callee_says(1_200, 2_000, "leave a message");
+    assert_eq!(heard_audio(&greeted), 1_600);
+    stage.at(2_300, CarrierEvent::Played(last_mark(&greeted)));
+    let out = stage.at(3_500, answered(AnsweredBy::Mailbox));
+    assert_eq!(hung_up(&out), None);
+    leaves_a_message(&mut stage, 3_500, &out);
 }

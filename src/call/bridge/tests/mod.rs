@@ -8,6 +8,7 @@ mod host;
 mod keys;
 mod machines;
 mod observer;
+mod old_sessions;
 mod opening;
 mod property;
 mod questions;
@@ -16,18 +17,22 @@ mod shorthand;
 mod silence;
 mod story;
 mod turns;
+mod unsteady;
 mod world;
 
 use std::time::Duration;
 
 use self::shorthand::{END_CALL, GREETING, ended, ms, tool, words};
 use super::event::{
-    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, ToCarrier,
-    Turns,
+    AnsweredBy, ErrorKind, KeysAnswer, Mark, Recall, Request, Respond, ResponseEnding, Stream,
+    ToCarrier, Turns,
 };
 use super::*;
+use crate::call::audio::Audio;
 use crate::call::language::Language;
 use crate::call::snapshot::Outcome;
+
+const ATTACHED: CarrierEvent = CarrierEvent::Attached(Stream::Usual);
 
 /// A bridge with a clock that is read off the table.
 struct Stage {
@@ -80,7 +85,7 @@ impl Stage {
     }
 
     fn greeted(mut self) -> Self {
-        self.at(1_000, CarrierEvent::Attached);
+        self.at(1_000, ATTACHED);
         let greeted = self.tick(2_000);
         assert_eq!(
             greeted.iter().filter(|o| is_audio(o)).count(),

@@ -1,6 +1,10 @@
 //! Watches what goes into a bridge and what comes out of it, and objects. It keeps books of its own
 //! and knows nothing of the bridge's.
 
+// With its path, because the fuzz target includes this file from elsewhere.
+#[path = "observer/outputs.rs"]
+mod outputs;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::questions::Questions;
@@ -12,6 +16,13 @@ const MARK_EVERY: u64 = 1_600;
 
 /// Samples beyond which a greeting is not the sentence that was asked for: 30 s.
 const LONGEST_GREETING: u64 = 240_000;
+
+/// For a response that was asked for to begin.
+const SWALLOWED: Duration = Duration::from_secs(10);
+
+/// For a lost session to be replaced by one that works, and how soon that shows.
+const RETURNS: Duration = Duration::from_secs(8);
+const PROVEN: Duration = Duration::from_secs(5);
 
 /// What may be said beyond the maximum duration.
 const LAST_SENTENCE: Duration = Duration::from_secs(5);
@@ -73,6 +84,9 @@ pub(super) struct Observer {
     pub(super) active: Option<String>,
     /// The model's session is gone.
     lost: bool,
+    /// Since when, and since when there is another one, which has not answered anything.
+    lost_since: Option<Duration>,
+    replaced: Option<Duration>,
     /// Another one is being opened.
     opening: bool,
     /// The call is about to end, and its goodbye may have been said.
@@ -83,8 +97,9 @@ pub(super) struct Observer {
     aside_words: BTreeSet<String>,
     /// What a response beside the conversation made is being played.
     aside_played: Option<String>,
-    /// One was asked for and has neither begun nor been refused.
-    asked: bool,
+    /// One was asked for and has neither begun nor been refused; since when, and how often.
+    asked: Option<(Respond, Duration, u8)>,
+    now: Duration,
     /// Responses of which something was not sent: nothing more of them may be.
     dead: BTreeSet<String>,
 
@@ -117,11 +132,15 @@ pub(super) struct Observer {
     response_done: bool,
     must_end: bool,
     must_end_as: Option<End>,
+    /// A stream has just come that follows keys.
+    after_keys: bool,
     /// Times that the model wanted keys pressed, and they were not.
     keys_wanted: u32,
     /// The carrier says that a mailbox answered; just now, or ever. It is disclosed to once more.
     mailbox_now: bool,
     mailbox: bool,
+    /// The model says that it is one.
+    voicemail: bool,
     /// The disclosure is being played to it.
     again: bool,
     /// A generation ended, so that lines may be cut short.
@@ -140,9 +159,11 @@ impl Observer {
 
     /// Something is about to be fed.
     pub(super) fn fed(&mut self, now: Duration, input: &Input<'_>) {
+        self.now = now;
         self.passing = None;
         self.late = false;
         self.mailbox_now = false;
+        self.after_keys = false;
         self.well_said = false;
         self.audio_done = None;
         self.response_done = false;
@@ -154,7 +175,8 @@ impl Observer {
         }
         self.questions.fed(now, input);
         match input {
-            Input::Carrier(CarrierEvent::Attached) => {
+            Input::Carrier(CarrierEvent::Attached(stream)) => {
+                self.after_keys = *stream != Stream::Usual;
                 self.stream_is_lost();
                 self.attached = true;
                 self.answered.get_or_insert(now);
@@ -165,19 +187,16 @@ impl Observer {
             }
             Input::Carrier(CarrierEvent::Played(mark)) => self.played(*mark),
             Input::Model(ModelEvent::Lost { returns, .. }) if !self.lost => {
-                let over = self
-                    .answered
-                    .is_some_and(|at| at + self.max_duration <= now);
-                self.must_end = !returns && !self.ending && !self.mailbox && !over;
+                self.must_end = !returns && !self.ending && !self.mailbox && !self.time_is_up();
                 self.session_is_gone();
-                self.lost = true;
+                self.session_is_lost();
             }
             Input::Model(ModelEvent::Offered | ModelEvent::NotOpened { .. }) => {
                 self.opening = false;
             }
             Input::Model(event) if !self.lost => self.fed_by_model(event),
             Input::Command(Command::Answered(who)) => {
-                self.mailbox_now = *who == AnsweredBy::Mailbox;
+                self.mailbox_now = matches!(who, AnsweredBy::Tone | AnsweredBy::Mailbox);
                 self.mailbox |= self.mailbox_now;
             }
             Input::Command(Command::End(end)) => {
@@ -195,7 +214,7 @@ impl Observer {
                     self.said.clear();
                 }
                 self.active = Some((*response).to_owned());
-                self.asked = false;
+                self.asked = None;
             }
             ModelEvent::AsideStarted { response } => {
                 self.said.clear();
@@ -213,6 +232,9 @@ impl Observer {
                 self.well_said = self.said.contains(GREETING)
                     && *ending == ResponseEnding::Completed
                     && (1..=LONGEST_GREETING).contains(&received);
+                if !matches!(ending, ResponseEnding::Failed { .. }) {
+                    self.replaced = None;
+                }
                 self.active = None;
                 self.response_done = true;
                 for seen in self.items.values_mut() {
@@ -266,7 +288,7 @@ impl Observer {
             }
             ModelEvent::Error { about, kind, .. } => {
                 if *about == Some(Request::Respond) {
-                    self.asked = false;
+                    self.asked = None;
                 }
                 self.must_end |= *kind == ErrorKind::Fatal;
             }
@@ -277,10 +299,25 @@ impl Observer {
         }
     }
 
+    /// The call is at its maximum, and its last sentence may be all that is left of it.
+    fn time_is_up(&self) -> bool {
+        self.answered
+            .is_some_and(|at| at + self.max_duration <= self.now)
+    }
+
+    /// Sessions that are lost one after another are one loss.
+    fn session_is_lost(&mut self) {
+        self.lost = true;
+        let works = self.replaced.is_none_or(|at| at + PROVEN <= self.now);
+        if works || self.lost_since.is_none() {
+            self.lost_since = Some(self.now);
+        }
+    }
+
     /// Nothing more comes of it, and no other session knows what it said.
     fn session_is_gone(&mut self) {
         self.active = None;
-        self.asked = false;
+        self.asked = None;
         self.response_done = true;
         self.said.clear();
         for seen in self.items.values_mut() {
@@ -344,6 +381,17 @@ impl Observer {
             Output::OpenModel => {
                 ensure!(!self.opening, "two sessions are opened at once");
                 self.opening = true;
+                if !self.lost {
+                    // It answered nothing: no call here is so long that its session grows old.
+                    let swallowed = self.asked.take();
+                    let twice = swallowed.is_some_and(|(_, since, times)| {
+                        times == 1 && since + SWALLOWED <= self.now
+                    });
+                    ensure!(twice, "a session that works is left");
+                    self.session_is_gone();
+                    self.questions.lost();
+                    self.session_is_lost();
+                }
                 Ok(())
             }
             Output::TakeModel => {
@@ -351,9 +399,10 @@ impl Observer {
                 self.dead.extend(self.active.clone());
                 self.session_is_gone();
                 self.lost = false;
+                self.replaced = Some(self.now);
                 Ok(())
             }
-            Output::PressKeys(_) => {
+            Output::PressKeys { .. } => {
                 ensure!(self.attached, "keys without a line");
                 ensure!(self.disclosed, "keys before the disclosure");
                 let wanted = self.keys_wanted.checked_sub(1);
@@ -364,8 +413,9 @@ impl Observer {
                 slot, role, text, ..
             }) => self.line(*slot, *role, text),
             Output::Publish(Change::Disclosed) => self.disclosure(),
-            Output::Publish(Change::Verdict { .. }) => {
+            Output::Publish(Change::Verdict { outcome, .. }) => {
                 self.ending = true;
+                self.voicemail |= *outcome == Outcome::Voicemail;
                 Ok(())
             }
             Output::Publish(_) => Ok(()),
@@ -376,224 +426,12 @@ impl Observer {
         }
     }
 
-    fn audio_sent(&mut self, audio: &Audio) -> Result<(), String> {
-        let samples = audio.samples();
-        let item = super::world::tag(audio);
-        self.since_mark += samples;
-        ensure!(
-            self.since_mark <= MARK_EVERY,
-            "{} samples without a mark",
-            self.since_mark
-        );
-        self.stream.push_back(Sent::Audio(item, samples));
-        let seen = self.items.entry(item).or_default();
-        ensure!(!seen.gone, "audio of an item that was taken back: i{item}");
-        if self.passing.is_none() && self.asides.contains(&seen.response) {
-            ensure!(
-                self.lost && self.disclosed,
-                "beside the conversation: i{item}"
-            );
-            // The same audio, whenever it is played.
-            if self.aside_played.replace(seen.response.clone()).is_none() {
-                (seen.sent, seen.confirmed) = (0, 0);
-            }
-        } else if self.disclosed
-            && self.mailbox
-            && self.passing.is_none()
-            && self.greeting.as_ref() == Some(&seen.response)
-        {
-            if !std::mem::replace(&mut self.again, true) {
-                for seen in self.items.values_mut() {
-                    (seen.sent, seen.confirmed) = (0, 0);
-                }
-            }
-        } else if self.disclosed {
-            let Some((passing, response, left)) = &mut self.passing else {
-                return Err(format!("audio out of nowhere: i{item}"));
-            };
-            ensure!(
-                *passing == item && *left >= samples,
-                "audio of another item: i{item}"
-            );
-            ensure!(
-                !self.dead.contains(response),
-                "audio of {response}, which was cut off"
-            );
-            ensure!(
-                self.active.as_ref() == Some(response),
-                "audio of {response}, which is over"
-            );
-            *left -= samples;
-        } else if self.greeting.as_ref() != Some(&seen.response) {
-            let first = self.greeting.replace(seen.response.clone());
-            ensure!(
-                first.is_none() && self.passing.is_none(),
-                "audio before the disclosure: i{item}"
-            );
-            ensure!(
-                self.disclosures.contains(&seen.response),
-                "a greeting that does not disclose: i{item}"
-            );
-            for seen in self.items.values_mut() {
-                (seen.sent, seen.confirmed) = (0, 0);
-            }
-        }
-        let seen = self.items.entry(item).or_default();
-        seen.sent += samples;
-        seen.aloud = true;
-        Ok(())
-    }
-
-    fn mark_sent(&mut self, mark: Mark) -> Result<(), String> {
-        ensure!(
-            mark.generation >= self.generation,
-            "a mark of an old generation: {mark:?}"
-        );
-        let latest = self.latest_mark.replace(mark);
-        ensure!(
-            latest.is_none_or(|latest| latest < mark && latest.sequence < mark.sequence),
-            "marks do not rise: {mark:?}"
-        );
-        self.since_mark = 0;
-        self.stream.push_back(Sent::Mark(mark));
-        Ok(())
-    }
-
-    fn model_told(&mut self, to: &ToModel) -> Result<(), String> {
-        ensure!(!self.lost, "said to a model that is gone: {to:?}");
-        match to {
-            ToModel::Recall(Recall::Said(text)) => {
-                for word in text.split_whitespace() {
-                    let item = word_item(word);
-                    let heard = item.and_then(|item| self.items.get(&item));
-                    ensure!(
-                        heard.is_none_or(|seen| seen.aloud),
-                        "recalled, though never said: {text}"
-                    );
-                }
-            }
-            ToModel::Respond(respond) => {
-                let words = respond.instructions.as_deref().unwrap_or_default();
-                self.ending |= words.to_lowercase().contains("goodbye");
-
-                ensure!(!self.asked, "asked for two responses at once");
-                let active = &self.active;
-                ensure!(active.is_none(), "asked for a response during {active:?}");
-                self.asked = !respond.aside;
-            }
-            ToModel::Cancel => {
-                let active = self.active.clone();
-                ensure!(active.is_some(), "cancelled without a response");
-                self.dead.extend(active);
-            }
-            ToModel::Truncate { item, heard_ms } => {
-                let seen = self.items.entry(item_number(item)).or_default();
-                let heard = heard_ms * 8;
-                ensure!(!seen.foreign, "truncated in another session: {seen:?}");
-                ensure!(
-                    heard <= seen.received,
-                    "truncated beyond what was received: {seen:?}"
-                );
-                ensure!(
-                    heard <= seen.confirmed,
-                    "truncated beyond what was heard: {seen:?}"
-                );
-                ensure!(
-                    !seen.complete || seen.confirmed < seen.received,
-                    "truncated, though heard to its end: {seen:?}"
-                );
-                ensure!(!seen.gone, "truncated twice: {seen:?}");
-                seen.gone = true;
-            }
-            ToModel::Delete { item } => {
-                let seen = self.items.entry(item_number(item)).or_default();
-                ensure!(!seen.foreign, "deleted in another session: {seen:?}");
-                ensure!(
-                    seen.confirmed < 8,
-                    "deleted, though heard in part: {seen:?}"
-                );
-                ensure!(!seen.gone, "deleted twice: {seen:?}");
-                ensure!(
-                    self.disclosed || !self.well_said,
-                    "a good greeting is thrown away"
-                );
-                seen.gone = true;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, slot: u32, role: Role, text: &str) -> Result<(), String> {
-        let item = text.split_whitespace().find_map(word_item);
-        let owner = (role, item.filter(|_| role == Role::Agent));
-        let known = *self.lines.entry(slot).or_insert(owner);
-        ensure!(known == owner, "line {slot} belongs to {known:?}: {text}");
-        if role != Role::Agent {
-            return Ok(());
-        }
-        let interrupted = text.ends_with('—');
-        ensure!(
-            !interrupted || self.cut || self.over_soon(),
-            "nobody interrupted: {text}"
-        );
-        if !self.disclosed || self.again && text.contains(GREETING) {
-            // The greeting is one, whatever items the model made it of; its words have no places.
-            ensure!(
-                interrupted && text == "—" || !interrupted && self.greeting_was_heard(),
-                "nobody heard all of the greeting: {text}"
-            );
-            return Ok(());
-        }
-        for word in text.split_whitespace() {
-            let Some(item) = word_item(word) else {
-                continue;
-            };
-            let seen = self.items.entry(item).or_default();
-            let word = word.trim_end_matches('—');
-            if self.aside_words.contains(word) {
-                continue;
-            }
-            let at = self.words.get(word).copied().unwrap_or(0);
-            let aloud = if interrupted {
-                at < seen.confirmed
-            } else {
-                seen.confirmed > 0 && seen.confirmed == seen.sent
-            };
-            ensure!(aloud, "nobody heard {word:?} of {text:?}: {seen:?}");
-        }
-        Ok(())
-    }
-
-    /// The last lines come right before the hang-up; [`Self::settled`] checks that it does come.
-    fn over_soon(&mut self) -> bool {
-        self.must_end = true;
-        true
-    }
-
-    fn disclosure(&mut self) -> Result<(), String> {
-        ensure!(!self.disclosed, "disclosed twice");
-        ensure!(self.greeting_was_heard(), "disclosed, but not in full");
-        self.disclosed = true;
-        Ok(())
-    }
-
-    fn greeting_was_heard(&self) -> bool {
-        self.greeting.as_ref().is_some_and(|greeting| {
-            let mut items = self
-                .items
-                .values()
-                .filter(|seen| seen.response == *greeting);
-            items.all(|seen| seen.received == seen.confirmed)
-        })
-    }
-
     /// Everything that follows from what was fed has come out.
     pub(super) fn settled(&mut self) -> Result<(), String> {
         if std::mem::take(&mut self.must_end) {
             ensure!(self.over.is_some(), "the call should have ended");
             let mut end = self.must_end_as.take();
-            if self.mailbox && self.over == Some(End::Voicemail) {
+            if (self.mailbox || self.voicemail) && self.over == Some(End::Voicemail) {
                 // Also if it cut the line itself.
                 end = end.filter(|end| *end != End::CalleeHungUp);
             }
@@ -607,6 +445,12 @@ impl Observer {
             return Ok(());
         }
         self.questions.settled()?;
+        let patient = self.lost && !self.ending && !self.mailbox && !self.time_is_up();
+        let since = self.lost_since.filter(|_| patient);
+        ensure!(
+            since.is_none_or(|since| self.now < since + RETURNS + self.stalled),
+            "waits too long for a session"
+        );
         let tail = |sent: &&Sent| matches!(sent, Sent::Audio(..));
         let mut unmarked = self.stream.iter().rev().take_while(tail);
         if self.response_done || self.passing.is_none() {

@@ -28,7 +28,7 @@ fn nothing_is_played_while_the_phone_rings() {
 #[test]
 fn a_silent_callee_is_greeted_after_the_wait() {
     let mut stage = Stage::ringing();
-    assert_eq!(stage.at(1_000, CarrierEvent::Attached), []);
+    assert_eq!(stage.at(1_000, ATTACHED), []);
     assert_eq!(stage.bridge.deadline(), Some(ms(2_000)));
     assert_eq!(stage.tick(1_999), []);
     let out = stage.tick(2_000);
@@ -39,13 +39,13 @@ fn a_silent_callee_is_greeted_after_the_wait() {
 #[test]
 fn without_a_wait_the_greeting_comes_at_once() {
     let mut stage = Stage::with(|settings| settings.greeting_wait = ms(0)).prepared();
-    assert!(stage.at(1_000, CarrierEvent::Attached).iter().any(is_audio));
+    assert!(stage.at(1_000, ATTACHED).iter().any(is_audio));
 }
 
 #[test]
 fn the_callee_finishes_their_hello_first() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     stage.at(1_500, ModelEvent::SpeechStarted);
     assert_eq!(stage.run_until(3_900), [], "they are still speaking");
     let out = stage.at(4_000, ModelEvent::SpeechStopped);
@@ -55,7 +55,7 @@ fn the_callee_finishes_their_hello_first() {
 #[test]
 fn a_hello_without_end_is_waited_for_six_seconds() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     stage.at(1_500, ModelEvent::SpeechStarted);
     assert_eq!(stage.run_until(7_499), []);
     assert!(stage.tick(7_500).iter().any(is_audio));
@@ -64,7 +64,7 @@ fn a_hello_without_end_is_waited_for_six_seconds() {
 #[test]
 fn the_hello_is_answered_by_the_greeting_alone_and_stands_before_it() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.callee_says(1_200, 1_600, "hello");
     assert!(greeted.iter().any(is_audio));
     let mut out = stage.at(
@@ -87,7 +87,7 @@ fn the_hello_is_answered_by_the_greeting_alone_and_stands_before_it() {
 #[test]
 fn what_is_said_over_the_greeting_does_not_cut_it_and_is_answered_once() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     let over = stage.callee_says(2_050, 2_150, "over");
     assert!(
@@ -114,7 +114,7 @@ fn the_disclosure_counts_when_its_last_mark_has_come_back() {
     stage.at(30, words("g", GREETING));
     stage.at(40, audio("greet", "g", 8_000));
     stage.at(60, ended("greet"));
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = marks(&stage.tick(2_000));
     assert_eq!(greeted.len(), 6, "one in 200 ms, and one at the end");
     for mark in &greeted[..5] {
@@ -158,7 +158,7 @@ fn a_second_try_that_discloses_is_the_only_one_that_is_heard() {
     stage.at(70, words("g2", GREETING));
     stage.at(80, audio("r2", "g2", 1_600));
     stage.at(90, ended("r2"));
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     let played = greeted.iter().filter(|output| is_audio(output)).count();
     assert_eq!(played, 2, "200 ms of the second, none of the first");
@@ -169,7 +169,7 @@ fn a_second_try_that_discloses_is_the_only_one_that_is_heard() {
 #[test]
 fn the_greeting_answers_the_hello_so_what_comes_later_is_no_slow_answer() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.callee_says(1_200, 1_600, "hello");
     stage.at(1_900, CarrierEvent::Played(last_mark(&greeted)));
     stage.at(1_910, ModelEvent::Configured);
@@ -182,7 +182,7 @@ fn the_greeting_answers_the_hello_so_what_comes_later_is_no_slow_answer() {
 fn an_answer_before_the_greeting_is_ready_is_greeted_when_it_is() {
     let mut stage = Stage::new();
     stage.at(10, ModelEvent::Configured);
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     stage.at(4_000, ModelEvent::ResponseStarted { response: "greet" });
     stage.at(4_001, words("g", GREETING));
     assert_eq!(
@@ -196,7 +196,7 @@ fn an_answer_before_the_greeting_is_ready_is_greeted_when_it_is() {
 #[test]
 fn a_model_that_does_not_speak_in_time_ends_the_call() {
     let mut stage = Stage::new();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let out = stage.run_until(11_000);
     assert!(matches!(hung_up(&out), Some(End::ModelGone(_))), "{out:?}");
 }
@@ -213,7 +213,7 @@ fn a_stream_that_never_comes_ends_the_call() {
 #[test]
 fn early_audio_is_held_and_delivered_in_order() {
     let mut stage = Stage::new();
-    stage.at(10, CarrierEvent::Attached);
+    stage.at(10, ATTACHED);
     for frame in 0..3_u8 {
         let audio = Audio::from_samples(&[frame; 160]);
         let at = ms(u64::from(frame) * 20);
@@ -233,7 +233,7 @@ fn early_audio_is_held_and_delivered_in_order() {
 #[test]
 fn early_audio_is_bounded_and_keeps_the_latest() {
     let mut stage = Stage::new();
-    stage.at(0, CarrierEvent::Attached);
+    stage.at(0, ATTACHED);
     for frame in 0..600_u64 {
         let audio = Audio::from_samples(&[u8::try_from(frame % 251).unwrap(); 160]);
         stage.bridge.handle(
@@ -260,7 +260,7 @@ fn early_audio_is_bounded_and_keeps_the_latest() {
 #[test]
 fn nothing_but_the_greeting_is_heard_before_it() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let out = stage.at(1_100, ModelEvent::ResponseStarted { response: "extra" });
     assert_eq!(out, [Output::Model(ToModel::Cancel)]);
     assert_eq!(stage.at(1_110, audio("extra", "x", 1_600)), []);

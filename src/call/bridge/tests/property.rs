@@ -78,7 +78,7 @@ fn flood(kind: u8, number: u32, feed: &mut impl FnMut(Input<'_>)) {
         5 => feed(self::audio(&new, &new, 1_600).into()),
         6 => feed(ModelEvent::Committed { item: &new }.into()),
         7 => feed(CarrierEvent::Key('5').into()),
-        8 => feed(CarrierEvent::Attached.into()),
+        8 => feed(ATTACHED.into()),
         9 => feed(CarrierEvent::Audio { at: ms(0), audio }.into()),
         10 => feed(ModelEvent::ResponseStarted { response: &new }.into()),
         11 => feed(

@@ -31,6 +31,11 @@ impl Questions {
         }
     }
 
+    /// The model is gone.
+    pub(super) fn lost(&mut self) {
+        self.lost = true;
+    }
+
     fn closes(&mut self, id: &str) -> bool {
         let closed = self.open.take_if(|(open, _)| open == id).is_some();
         self.owed += usize::from(closed);
@@ -56,7 +61,10 @@ impl Questions {
             }
             Output::Model(ToModel::ToolOutput { .. }) => self.owed = self.owed.saturating_sub(1),
             Output::TakeModel => self.lost = false,
-            Output::Model(ToModel::Tell(text)) if text.contains("ask_host has returned") => {
+            Output::Model(ToModel::Tell(text))
+                if text.contains("ask_host has returned")
+                    || text.contains("called your function ask_host") =>
+            {
                 self.owed = self.owed.saturating_sub(1);
             }
             Output::Model(ToModel::Tell(text)) => {

@@ -62,7 +62,7 @@ fn a_lost_stream_stops_the_clock() {
     let mut stage = quiet();
     stage.at(11_000, CarrierEvent::Detached);
     assert_eq!(asked(&stage.run_until(12_500)), 0);
-    stage.at(12_600, CarrierEvent::Attached);
+    stage.at(12_600, ATTACHED);
     stage.at(12_700, ModelEvent::Configured);
     stage.at(12_700, ModelEvent::Configured);
     assert_eq!(asked(&stage.run_until(22_500)), 0, "it starts anew");

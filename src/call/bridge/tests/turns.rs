@@ -194,7 +194,7 @@ fn a_response_that_fails_is_asked_for_again_once() {
 #[test]
 fn a_model_that_keeps_the_turns_is_answered_for_by_us() {
     let mut stage = Stage::ringing();
-    stage.at(1_000, CarrierEvent::Attached);
+    stage.at(1_000, ATTACHED);
     let greeted = stage.tick(2_000);
     stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
     let refused = ModelEvent::Error {
@@ -256,4 +256,42 @@ fn no_time_is_too_far_away() {
     assert_eq!(passed_on, [Output::Model(ToModel::Audio(sound(160)))]);
     assert_eq!(stage.at(3_020, far), passed_on);
     assert_eq!(stage.at(3_040, Command::EndWithin(Duration::MAX)), []);
+}
+
+#[test]
+fn a_function_that_fails_is_followed_up_although_the_agent_has_spoken() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, words("a", "I will press one."));
+    stage.at(3_020, audio("r", "a", 1_600));
+    let out = stage.at(3_030, tool("r", "press_keys", r#"{"digits":"one"}"#));
+    assert!(matches!(
+        to_model(&out)[..],
+        [ToModel::ToolOutput { output, .. }] if output.contains("error")
+    ));
+    assert_eq!(asked(&stage.at(3_040, ended("r"))), 1);
+}
+
+#[test]
+fn a_turn_that_was_answered_by_silence_is_not_waited_for_any_more() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "hold on");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, tool("r", "wait", r#"{"reason":"a moment"}"#));
+    stage.at(3_020, ended("r"));
+    stage.at(3_030, ModelEvent::Configured);
+    // A minute later it has something to say: that is no answer.
+    let said = stage.agent_says(63_000, "r2", "a", "I am still here.", 1_600);
+    let latency = |output: &Output| matches!(output, Output::Publish(Change::TurnLatency(_)));
+    assert!(!said.iter().any(latency), "{said:?}");
+    // A note is no answer either, but one follows.
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "Tuesday");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, tool("r", "note", r#"{"text":"Tuesday"}"#));
+    assert_eq!(asked(&stage.at(3_020, ended("r"))), 1);
+    let said = stage.agent_says(3_500, "r2", "a", "Noted.", 1_600);
+    let latency = Output::Publish(Change::TurnLatency(ms(620)));
+    assert!(said.contains(&latency), "{said:?}");
 }

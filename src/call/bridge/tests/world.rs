@@ -44,13 +44,16 @@ pub(super) enum Step {
     Key,
     /// So many marks come back.
     Plays(u8),
-    Attaches,
+    /// The carrier connects a stream: the one after keys, if there are any, or another.
+    Attaches(u8),
     Detaches,
     /// The carrier answers the request to press keys.
     AnswersKeys(u8),
     /// The carrier has found out who answered.
     Answered(u8),
     LosesModel(u8),
+    /// It is lost, replaced, and lost again at once; then another one comes.
+    Flaps,
     /// The other session is open, or is not.
     OpensModel(u8),
     /// The host answers a question, or none that there is.
@@ -133,6 +136,9 @@ pub(super) struct World<'t> {
     speaking: bool,
     uncommitted: bool,
     turns: u32,
+
+    /// The latest keys that the carrier was asked to press.
+    pressed: Option<u32>,
 
     marks: VecDeque<Mark>,
     /// Of generations that are over.
@@ -234,6 +240,7 @@ impl<'t> World<'t> {
             speaking: false,
             uncommitted: false,
             turns: 0,
+            pressed: None,
             marks: VecDeque::new(),
             old_marks: Vec::new(),
             frame: 0,
@@ -245,7 +252,7 @@ impl<'t> World<'t> {
         if let Some(trace) = &mut self.trace {
             let _ = writeln!(trace, "{:>8} > {input:?}", self.now.as_millis());
         }
-        if let Input::Carrier(CarrierEvent::Attached | CarrierEvent::Detached) = input {
+        if let Input::Carrier(CarrierEvent::Attached(_) | CarrierEvent::Detached) = input {
             self.old_marks.extend(self.marks.drain(..));
         }
         self.observer.fed(self.now, &input);
@@ -278,6 +285,7 @@ impl<'t> World<'t> {
                     talk.cancelled = true;
                 }
             }
+            Output::PressKeys { number, .. } => self.pressed = Some(number),
             Output::OpenModel => self.opening = true,
             Output::TakeModel => {
                 self.forget();
@@ -375,9 +383,14 @@ impl<'t> World<'t> {
                 }
                 Ok(())
             }
-            Step::Attaches => {
+            Step::Attaches(kind) => {
                 self.frame = 0;
-                self.feed(CarrierEvent::Attached)
+                let stream = match (self.pressed, kind % 4) {
+                    (Some(number), 0..=1) => Stream::AfterKeys(number),
+                    (Some(number), 2) => Stream::AfterKeys(number.saturating_sub(1)),
+                    _ => Stream::Usual,
+                };
+                self.feed(CarrierEvent::Attached(stream))
             }
             Step::Detaches => self.feed(CarrierEvent::Detached),
             Step::Key => self.feed(CarrierEvent::Key('5')),
@@ -390,30 +403,13 @@ impl<'t> World<'t> {
                 };
                 self.feed(Command::Keys(answer))
             }
-            Step::LosesModel(kind) if self.has_model => {
-                self.has_model = false;
-                self.forget();
-                let (why, returns) = ("It is gone.", kind > 20);
-                self.feed(ModelEvent::Lost { why, returns })
-            }
-            Step::OpensModel(kind) if self.opening => {
-                self.opening = false;
-                let why = "It does not answer.";
-                match kind {
-                    0..=5 => self.feed(ModelEvent::NotOpened {
-                        why,
-                        returns: false,
-                    }),
-                    6..=80 => self.feed(ModelEvent::NotOpened { why, returns: true }),
-                    _ => self.feed(ModelEvent::Offered),
-                }
-            }
-            Step::LosesModel(_) | Step::OpensModel(_) => Ok(()),
+            Step::LosesModel(_) | Step::OpensModel(_) | Step::Flaps => self.sessions(step),
             Step::Answered(kind) => {
                 let who = match kind {
                     0..=50 => AnsweredBy::Person,
                     51..=110 => AnsweredBy::Menu,
                     111..=120 => AnsweredBy::Fax,
+                    121..=190 => AnsweredBy::Tone,
                     _ => AnsweredBy::Mailbox,
                 };
                 self.feed(Command::Answered(who))

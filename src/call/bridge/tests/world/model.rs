@@ -189,7 +189,11 @@ impl World<'_> {
             return Ok(());
         };
         let (name, arguments) = match arg % 8 {
-            0 | 4 => ("end_call", END_CALL),
+            0 => ("end_call", END_CALL),
+            4 => (
+                "end_call",
+                r#"{"summary":"Left a message.","outcome":"voicemail"}"#,
+            ),
             1 => ("end_call", "{}"),
             7 => ("wait", r#"{"reason":"music"}"#),
             5 | 6 => ("press_keys", r#"{"digits":"1w"}"#),
@@ -303,6 +307,46 @@ impl World<'_> {
                 audio: audio_of(item, 0),
             }),
             _ => self.feed(Input::Tick),
+        }
+    }
+}
+
+impl World<'_> {
+    /// Sessions come and go.
+    pub(super) fn sessions(&mut self, step: Step) -> Result<(), String> {
+        match step {
+            Step::LosesModel(kind) if self.has_model => {
+                self.has_model = false;
+                self.forget();
+                let (why, returns) = ("It is gone.", kind > 20);
+                self.feed(ModelEvent::Lost { why, returns })
+            }
+            Step::OpensModel(kind) if self.opening => {
+                self.opening = false;
+                let why = "It does not answer.";
+                match kind {
+                    0..=5 => self.feed(ModelEvent::NotOpened {
+                        why,
+                        returns: false,
+                    }),
+                    6..=80 => self.feed(ModelEvent::NotOpened { why, returns: true }),
+                    _ => self.feed(ModelEvent::Offered),
+                }
+            }
+            Step::Flaps => {
+                for part in [
+                    Step::LosesModel(255),
+                    Step::OpensModel(255),
+                    Step::Wait(100),
+                    Step::LosesModel(255),
+                    Step::Wait(300),
+                    Step::OpensModel(255),
+                ] {
+                    self.step(part)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 }

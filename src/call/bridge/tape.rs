@@ -1,0 +1,98 @@
+//! What the callee says, kept for a session that is not there to hear it: the newest of it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::call::audio::{Audio, SAMPLES_PER_MS, SAMPLES_PER_SECOND};
+
+/// The longest that is kept.
+const LONGEST: u64 = 10 * SAMPLES_PER_SECOND;
+
+/// The same in bytes, as they go to a model: frames of 20 ms take 140 kB, and a carrier that cuts its
+/// audio into crumbs must not make more of it than a socket takes at once.
+const BYTES: usize = 144 * 1_024;
+
+/// Of each frame, beside its audio.
+const PER_FRAME: usize = 64;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Tape {
+    frames: VecDeque<Audio>,
+    samples: u64,
+    bytes: usize,
+}
+
+impl Tape {
+    /// Keeps another frame. Returns how much of the oldest audio had to go for it.
+    pub(super) fn push(&mut self, frame: Audio) -> Duration {
+        self.samples += frame.samples();
+        self.bytes += bytes(&frame);
+        self.frames.push_back(frame);
+        let mut lost = 0;
+        while self.samples > LONGEST || self.bytes > BYTES {
+            let Some(dropped) = self.frames.pop_front() else {
+                break;
+            };
+            self.samples -= dropped.samples();
+            self.bytes -= bytes(&dropped);
+            lost += dropped.samples();
+        }
+        Duration::from_millis(lost / SAMPLES_PER_MS)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// All of it, oldest first.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Audio> {
+        self.frames.iter()
+    }
+}
+
+impl FromIterator<Audio> for Tape {
+    fn from_iter<I: IntoIterator<Item = Audio>>(frames: I) -> Self {
+        let mut tape = Self::default();
+        for frame in frames {
+            tape.push(frame);
+        }
+        tape
+    }
+}
+
+fn bytes(frame: &Audio) -> usize {
+    frame.base64().len() + PER_FRAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_ten_seconds_stay() {
+        let mut tape = Tape::default();
+        for number in 0..600_u16 {
+            let lost = tape.push(Audio::from_samples(&[number.to_le_bytes()[0]; 160]));
+            let full = number >= 500;
+            assert_eq!(lost, Duration::from_millis(if full { 20 } else { 0 }));
+        }
+        assert_eq!(tape.frames().count(), 500, "in frames of 20 ms");
+        assert_eq!(tape.frames().next().unwrap().decode()[0], 100);
+    }
+
+    #[test]
+    fn crumbs_and_blocks_are_bounded_too() {
+        for samples in [1, 24_000] {
+            let frame = Audio::from_samples(&vec![7; samples]);
+            let tape: Tape = std::iter::repeat_n(frame, 10_000).collect();
+            let length: u64 = tape.frames().map(Audio::samples).sum();
+            let bytes: usize = tape.frames().map(bytes).sum();
+            assert!((1..=LONGEST).contains(&length) && bytes <= BYTES);
+        }
+    }
+}

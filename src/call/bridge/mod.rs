@@ -429,14 +429,14 @@ impl Bridge {
             ModelEvent::Words { item, text } => {
                 if let Some(draft) = self.draft() {
                     draft.words(item, &text);
-                } else if !self.ledger.is_over(item) {
+                } else if self.is_saying() && !self.ledger.is_over(item) {
                     self.ledger.words(item, &text);
                 }
             }
             ModelEvent::WordsDone { item, text } => {
                 if let Some(draft) = self.draft() {
                     draft.whole(item, &text);
-                } else if !self.ledger.is_over(item) {
+                } else if self.is_saying() && !self.ledger.is_over(item) {
                     self.ledger.text(item, &text);
                 }
             }

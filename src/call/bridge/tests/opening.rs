@@ -306,3 +306,18 @@ fn what_the_model_says_twice_or_about_nothing_does_not_spoil_the_greeting() {
     assert_eq!(stage.at(60, ended("greet")), []);
     stage.greeted();
 }
+
+#[test]
+fn words_that_nobody_asked_for_do_not_stand_before_the_greeting() {
+    let mut stage = Stage::ringing();
+    stage.at(100, ModelEvent::AsideStarted { response: "stray" });
+    stage.at(110, words("s", "Hm."));
+    stage.at(120, audio("stray", "s", 1_600));
+    stage.at(1_000, ATTACHED);
+    let greeted = stage.tick(2_000);
+    let heard = stage.at(2_200, CarrierEvent::Played(last_mark(&greeted)));
+    assert!(
+        heard.contains(&Output::Publish(Change::Disclosed)),
+        "{heard:?}"
+    );
+}

@@ -41,7 +41,7 @@ impl Bridge {
         self.history.push(&audio);
         self.heard_by_nobody(&audio);
         if self.gate.callee_speaks() || self.awaiting_answer.is_some() {
-            self.keep_utterance(audio.clone());
+            self.keep_utterance(&audio);
         }
         if let Some(sound) = &mut self.sound {
             sound.hear(&audio);
@@ -58,10 +58,10 @@ impl Bridge {
     }
 
     /// What the callee says is kept until it is answered, for a model that is lost before that.
-    fn keep_utterance(&mut self, audio: Audio) {
-        self.utterance.push_back(audio);
+    fn keep_utterance(&mut self, audio: &Audio) {
+        self.utterance.push(audio);
         if self.utterance.len() > UTTERANCE {
-            self.utterance.pop_front();
+            self.utterance.forget_oldest();
         }
     }
 

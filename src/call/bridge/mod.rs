@@ -51,7 +51,7 @@ use self::moment::Moment;
 use self::opening::{Hello, Opening};
 use self::reattach::Carrier;
 use self::replay::Memory;
-use super::audio::Audio;
+use super::audio::{Audio, Kept};
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
 
@@ -143,7 +143,7 @@ pub struct Bridge {
     early: VecDeque<Audio>,
     early_samples: u64,
     /// What the callee is saying, or has said without being answered.
-    utterance: VecDeque<Audio>,
+    utterance: Kept,
 
     /// Lines of the transcript so far.
     slots: u32,
@@ -209,7 +209,7 @@ impl Bridge {
             model_ready: false,
             early: VecDeque::new(),
             early_samples: 0,
-            utterance: VecDeque::new(),
+            utterance: Kept::default(),
             slots: 0,
             callee_turns: VecDeque::new(),
             keys: None,

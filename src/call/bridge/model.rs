@@ -191,7 +191,7 @@ impl Bridge {
             self.callee_line(slot, at, super::UNINTELLIGIBLE);
         }
         if self.speech.is_some() {
-            self.early = std::mem::take(&mut self.utterance);
+            self.early = self.utterance.iter().collect();
         }
         self.utterance.clear();
         self.early_samples = self.early.iter().map(super::Audio::samples).sum();

@@ -265,7 +265,7 @@ impl Draft {
             self.samples = u64::MAX;
         }
         if self.samples <= LONGEST {
-            self.part(item).audio.push(audio);
+            self.part(item).audio.push(audio.detached());
         }
     }
 

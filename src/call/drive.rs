@@ -45,6 +45,9 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// Messages that wait for the model's socket: its configuration, and little else.
 const UNSENT: usize = 64;
 
+/// Outgoing frames are written here; what is longer gets memory of its own. Bytes.
+const FRAME_BUFFER: usize = 3 * 1024;
+
 /// Malformed messages in one call that are logged; the rest are counted.
 const MALFORMED_LOGGED: u32 = 3;
 
@@ -137,9 +140,11 @@ impl Driver {
     /// Runs the call until the bridge wants the line hung up, and says why. `board` opens the
     /// model's socket and has the carrier press keys.
     pub(super) async fn run(&mut self, board: &Arc<Switchboard>) -> End {
-        let connect = tokio::time::timeout(CONNECT, board.connect_model());
-        tokio::pin!(connect);
-        let mut connecting = true;
+        let connecting = Arc::clone(board);
+        // In a box that goes when it is done: what it takes to open a socket is not held for long.
+        let mut connecting: Option<UnderWay<_>> = Some(Box::pin(async move {
+            tokio::time::timeout(CONNECT, connecting.connect_model()).await
+        }));
         let mut deadline = self.began + Duration::from_secs(86_400);
         let timer = tokio::time::sleep_until(deadline);
         tokio::pin!(timer);
@@ -156,17 +161,15 @@ impl Driver {
                 return end;
             }
             // Resetting a timer costs more than comparing it, and most frames move no deadline.
-            if let Some(next) = self.bridge.deadline().map(|at| self.began + at)
-                && next != deadline
-            {
+            let next = self.bridge.deadline().map(|at| self.began + at);
+            if let Some(next) = next.filter(|next| *next != deadline) {
                 deadline = next;
                 timer.as_mut().reset(deadline);
             }
-            let due = self.bridge.deadline().is_some();
+            let due = next.is_some();
             tokio::select! {
                 order = self.orders.next() => self.order(order),
-                opened = &mut connect, if connecting => {
-                    connecting = false;
+                opened = finished(&mut connecting) => {
                     self.connected(opened.unwrap_or_else(|_| Err(ConnectError::Unreachable("no answer in 10 s".into()))));
                 }
                 message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
@@ -513,7 +516,12 @@ impl Driver {
             return;
         };
         model_wire::write(to, &self.setup, &mut self.buffer);
-        let Ok(text) = tungstenite::Utf8Bytes::try_from(self.buffer.split().freeze()) else {
+        let text = self.buffer.split().freeze();
+        if text.len() > FRAME_BUFFER {
+            // Grown for one long message, its configuration as a rule: frames need far less.
+            self.buffer = BytesMut::new();
+        }
+        let Ok(text) = tungstenite::Utf8Bytes::try_from(text) else {
             return;
         };
         match socket.send(ModelMessage::Text(text)) {

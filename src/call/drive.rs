@@ -9,7 +9,7 @@ use axum::extract::ws;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
 use super::bridge::Bridge;
@@ -148,10 +148,8 @@ impl Driver {
         let mut deadline = self.began + Duration::from_secs(86_400);
         let timer = tokio::time::sleep_until(deadline);
         tokio::pin!(timer);
-        let mut model_pulse = tokio::time::interval_at(self.began + PULSE, PULSE);
-        model_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut carrier_pulse = tokio::time::interval_at(self.began + CARRIER_PULSE, CARRIER_PULSE);
-        carrier_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut model_pulse = self.began + PULSE;
+        let mut carrier_pulse = self.began + CARRIER_PULSE;
         loop {
             if let Some(end) = self.drain(board) {
                 let why = end
@@ -160,13 +158,15 @@ impl Driver {
                 self.answer_ready(Err(why.to_owned()));
                 return end;
             }
-            // Resetting a timer costs more than comparing it, and most frames move no deadline.
-            let next = self.bridge.deadline().map(|at| self.began + at);
-            if let Some(next) = next.filter(|next| *next != deadline) {
+            // One timer for everything, because each is looked at with every frame. Resetting it costs
+            // more than comparing it, and most frames move no deadline.
+            let due = self.bridge.deadline().map(|at| self.began + at);
+            let pulse = model_pulse.min(carrier_pulse);
+            let next = due.map_or(pulse, |due| due.min(pulse));
+            if next != deadline {
                 deadline = next;
                 timer.as_mut().reset(deadline);
             }
-            let due = next.is_some();
             tokio::select! {
                 order = self.orders.next() => self.order(order),
                 opened = finished(&mut connecting) => {
@@ -178,19 +178,37 @@ impl Driver {
                     self.input(Input::Command(Command::Keys(answer)));
                 }
                 opened = finished(&mut self.opening) => self.opened(opened),
-                () = &mut timer, if due => self.input(Input::Tick),
-                _ = carrier_pulse.tick() => {
-                    if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
-                        tracing::warn!("the carrier's stream fell silent");
-                        self.carrier_gone();
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if carrier_pulse <= now {
+                        carrier_pulse = now + CARRIER_PULSE;
+                        self.feel_carrier();
                     }
-                }
-                _ = model_pulse.tick() => {
-                    if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
-                        self.lost("The voice model fell silent: nothing came from it for half a minute.", true);
+                    if model_pulse <= now {
+                        model_pulse = now + PULSE;
+                        self.feel_model();
+                    }
+                    if due.is_some_and(|due| due <= now) {
+                        self.input(Input::Tick);
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the carrier has been heard since this was last asked.
+    fn feel_carrier(&mut self) {
+        if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
+            tracing::warn!("the carrier's stream fell silent");
+            self.carrier_gone();
+        }
+    }
+
+    /// The same of the model.
+    fn feel_model(&mut self) {
+        if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
+            let why = "The voice model fell silent: nothing came from it for half a minute.";
+            self.lost(why, true);
         }
     }
 

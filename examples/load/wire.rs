@@ -145,13 +145,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.outbox.push(0x80 | TEXT);
         let mask = if self.masks { 0x80 } else { 0 };
         match (u8::try_from(text.len()), u16::try_from(text.len())) {
-            (Ok(short @ ..=125), _) => self.outbox.push(mask | short),
+            (Ok(short @ ..=125), _) => self.outbox.push(mask + short),
             (_, Ok(long)) => {
-                self.outbox.push(mask | 126);
+                self.outbox.push(mask + 126);
                 self.outbox.extend_from_slice(&long.to_be_bytes());
             }
             _ => {
-                self.outbox.push(mask | 127);
+                self.outbox.push(mask + 127);
                 self.outbox
                     .extend_from_slice(&(text.len() as u64).to_be_bytes());
             }

@@ -259,7 +259,7 @@ impl Draft {
         &mut self.parts[at]
     }
 
-    pub(super) fn audio(&mut self, item: &str, audio: Audio) {
+    pub(super) fn audio(&mut self, item: &str, audio: &Audio) {
         self.samples = self.samples.saturating_add(audio.samples());
         if self.part(item).audio.len() == PIECES {
             self.samples = u64::MAX;

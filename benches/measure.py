@@ -3,6 +3,7 @@
 
     python3 benches/measure.py            # all of it: about 25 minutes on a quiet machine
     python3 benches/measure.py load tls   # some of it: build startup load tls allocations growth micro
+    python3 benches/measure.py --seconds 4 load    # shorter runs, for a look
 
 Linux, two cores, nothing else running; taskset, valgrind, and for the plots a virtual environment that
 is made in target/plots. Text between `<!-- NAME -->` and `<!-- end -->` is replaced by what the
@@ -29,6 +30,7 @@ BINARY = ROOT / "target/release/openagent-messaging"
 LOADS = [(50, 30), (200, 30), (400, 20)]
 TLS_CALLS = 100
 TLS_SECONDS = 20
+GROWTH_SECONDS = 8
 TLS = [
     ("no TLS", []),
     ("TLS 1.3, AES-256-GCM, sessions resumed", ["--tls"]),
@@ -107,7 +109,7 @@ def allocations():
 
 
 def growth():
-    run("python3", "benches/growth/collect.py", DATA / "growth.json")
+    run("python3", "benches/growth/collect.py", DATA / "growth.json", GROWTH_SECONDS)
     place = ROOT / "target/plots"
     if not place.exists():
         venv.create(place, with_pip=True)
@@ -142,7 +144,13 @@ PARTS = {"build": build, "startup": startup, "load": loads, "tls": tls, "allocat
 
 
 def main():
-    wanted = sys.argv[1:] or list(PARTS)
+    words = sys.argv[1:]
+    if words[:1] == ["--seconds"]:
+        seconds = int(words[1])
+        LOADS[:] = [(calls, seconds) for calls, _ in LOADS]
+        globals().update(TLS_SECONDS=seconds, GROWTH_SECONDS=seconds)
+        words = words[2:]
+    wanted = words or list(PARTS)
     unknown = [name for name in wanted if name not in PARTS]
     if unknown:
         sys.exit(f"parts are {', '.join(PARTS)}, not {', '.join(unknown)}")

@@ -33,7 +33,7 @@ use crate::call::session::Session;
 use crate::call::switchboard::{Stray, Switchboard};
 use crate::config::PublicUrl;
 use crate::secret::Secret;
-use crate::socket::{READ_BUFFER, Socket};
+use crate::socket::{READ_BUFFER, Socket, WRITE_BUFFER};
 use crate::twilio::frame::{self, Frame};
 use crate::twilio::signature;
 use crate::twilio::twiml;
@@ -350,7 +350,7 @@ async fn media(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     };
     upgrade
         .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_UNWRITTEN)
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)

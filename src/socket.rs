@@ -7,8 +7,13 @@ use std::task::Poll;
 
 use futures_util::{Sink, Stream};
 
-/// Bytes read from a socket at once. The library's default costs a quarter of a megabyte a call.
-pub const READ_BUFFER: usize = 8 * 1024;
+/// Bytes read from a socket at once: some frames. The library's default costs a quarter of a megabyte
+/// a call.
+pub const READ_BUFFER: usize = 4 * 1024;
+
+/// Bytes that are gathered before they are written, where much is sent at once. What a socket keeps
+/// for it grows to this and its longest message, and stays so.
+pub const WRITE_BUFFER: usize = 1024;
 
 /// A websocket of either side of a call.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use axum::extract::ws;
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
 use super::bridge::Bridge;
@@ -44,6 +44,9 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// Messages that wait for the model's socket: its configuration, and little else.
 const UNSENT: usize = 64;
+
+/// Outgoing frames are written here; what is longer gets memory of its own. Bytes.
+const FRAME_BUFFER: usize = 3 * 1024;
 
 /// Malformed messages in one call that are logged; the rest are counted.
 const MALFORMED_LOGGED: u32 = 3;
@@ -139,16 +142,16 @@ impl Driver {
     /// Runs the call until the bridge wants the line hung up, and says why. `board` opens the
     /// model's socket and has the carrier press keys.
     pub(super) async fn run(&mut self, board: &Arc<Switchboard>) -> End {
-        let connect = tokio::time::timeout(CONNECT, board.connect_model());
-        tokio::pin!(connect);
-        let mut connecting = true;
+        let connecting = Arc::clone(board);
+        // In a box that goes when it is done: what it takes to open a socket is not held for long.
+        let mut connecting: Option<UnderWay<_>> = Some(Box::pin(async move {
+            tokio::time::timeout(CONNECT, connecting.connect_model()).await
+        }));
         let mut deadline = self.began + Duration::from_secs(86_400);
         let timer = tokio::time::sleep_until(deadline);
         tokio::pin!(timer);
-        let mut model_pulse = tokio::time::interval_at(self.began + PULSE, PULSE);
-        model_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut carrier_pulse = tokio::time::interval_at(self.began + CARRIER_PULSE, CARRIER_PULSE);
-        carrier_pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut model_pulse = self.began + PULSE;
+        let mut carrier_pulse = self.began + CARRIER_PULSE;
         loop {
             if let Some(end) = self.drain(board) {
                 let why = end
@@ -157,18 +160,18 @@ impl Driver {
                 self.answer_ready(Err(why.to_owned()));
                 return end;
             }
-            // Resetting a timer costs more than comparing it, and most frames move no deadline.
-            if let Some(next) = self.bridge.deadline().map(|at| self.began + at)
-                && next != deadline
-            {
+            // One timer for everything, because each is looked at with every frame. Resetting it costs
+            // more than comparing it, and most frames move no deadline.
+            let due = self.bridge.deadline().map(|at| self.began + at);
+            let pulse = model_pulse.min(carrier_pulse);
+            let next = due.map_or(pulse, |due| due.min(pulse));
+            if next != deadline {
                 deadline = next;
                 timer.as_mut().reset(deadline);
             }
-            let due = self.bridge.deadline().is_some();
             tokio::select! {
                 order = self.orders.next() => self.order(order),
-                opened = &mut connect, if connecting => {
-                    connecting = false;
+                opened = finished(&mut connecting) => {
                     self.connected(opened.unwrap_or_else(|_| Err(ConnectError::Unreachable("no answer in 10 s".into()))));
                 }
                 message = recv_carrier(&mut self.carrier) => self.carrier_message(message),
@@ -178,19 +181,37 @@ impl Driver {
                     self.input(Input::Command(Command::Keys(answer)));
                 }
                 opened = finished(&mut self.opening) => self.opened(opened),
-                () = &mut timer, if due => self.input(Input::Tick),
-                _ = carrier_pulse.tick() => {
-                    if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
-                        tracing::warn!("the carrier's stream fell silent");
-                        self.carrier_gone();
+                () = &mut timer => {
+                    let now = Instant::now();
+                    if carrier_pulse <= now {
+                        carrier_pulse = now + CARRIER_PULSE;
+                        self.feel_carrier();
                     }
-                }
-                _ = model_pulse.tick() => {
-                    if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
-                        self.lost("The voice model fell silent: nothing came from it for half a minute.", true);
+                    if model_pulse <= now {
+                        model_pulse = now + PULSE;
+                        self.feel_model();
+                    }
+                    if due.is_some_and(|due| due <= now) {
+                        self.input(Input::Tick);
                     }
                 }
             }
+        }
+    }
+
+    /// Whether the carrier has been heard since this was last asked.
+    fn feel_carrier(&mut self) {
+        if self.carrier.is_some() && !std::mem::take(&mut self.carrier_heard) {
+            tracing::warn!("the carrier's stream fell silent");
+            self.carrier_gone();
+        }
+    }
+
+    /// The same of the model.
+    fn feel_model(&mut self) {
+        if self.model.is_some() && !std::mem::take(&mut self.model_heard) {
+            let why = "The voice model fell silent: nothing came from it for half a minute.";
+            self.lost(why, true);
         }
     }
 
@@ -530,7 +551,12 @@ impl Driver {
             return;
         };
         model_wire::write(to, &self.setup, &mut self.buffer);
-        let Ok(text) = tungstenite::Utf8Bytes::try_from(self.buffer.split().freeze()) else {
+        let text = self.buffer.split().freeze();
+        if text.len() > FRAME_BUFFER {
+            // Grown for one long message, its configuration as a rule: frames need far less.
+            self.buffer = BytesMut::new();
+        }
+        let Ok(text) = tungstenite::Utf8Bytes::try_from(text) else {
             return;
         };
         match socket.send(ModelMessage::Text(text)) {

@@ -103,6 +103,7 @@ struct State {
     ended_at: Option<DateTime<Utc>>,
     disclosed_at: Option<DateTime<Utc>>,
     first_word: Option<Duration>,
+    /// The fastest first.
     turns: Vec<Duration>,
 }
 
@@ -354,7 +355,8 @@ impl Call {
             Change::TurnLatency(latency) => {
                 self.metrics.turn(latency);
                 if state.turns.len() < TURNS_MEASURED {
-                    state.turns.push(latency);
+                    let at = state.turns.partition_point(|known| *known < latency);
+                    state.turns.insert(at, latency);
                 }
                 true
             }

@@ -160,22 +160,20 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// The figures of a call, once the agent has spoken.
+    /// The figures of a call, once the agent has spoken; `turns` in ascending order.
     pub(super) fn of(first_word: Option<Duration>, turns: &[Duration]) -> Option<Self> {
         let ms = |duration: &Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let mut sorted: Vec<u64> = turns.iter().map(ms).collect();
-        sorted.sort_unstable();
         // Nearest rank: the smallest figure that at least this share of the turns does not exceed.
         let rank = |percent: usize| {
-            sorted
-                .get((sorted.len() * percent).div_ceil(100).saturating_sub(1))
-                .copied()
+            turns
+                .get((turns.len() * percent).div_ceil(100).saturating_sub(1))
+                .map(ms)
         };
         Some(Self {
             first_word_ms: ms(&first_word?),
             turn_p50_ms: rank(50),
             turn_p95_ms: rank(95),
-            turns: sorted.len(),
+            turns: turns.len(),
         })
     }
 }
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_turns_that_happened() {
-        let ms: Vec<Duration> = [400, 100, 300, 200].map(Duration::from_millis).to_vec();
+        let ms: Vec<Duration> = [100, 200, 300, 400].map(Duration::from_millis).to_vec();
         let latency = Latency::of(Some(Duration::from_millis(7)), &ms).unwrap();
         assert_eq!(
             (latency.turn_p50_ms, latency.turn_p95_ms, latency.turns),

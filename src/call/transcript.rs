@@ -1,6 +1,6 @@
 //! The transcript: one line a turn, in the order of the conversation, however late the words come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::snapshot::Line;
 
@@ -14,6 +14,8 @@ const MAX_LINE: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
     lines: BTreeMap<u32, (u64, Line)>,
+    /// The same by their revision, so that to show what is new costs no more in a long call.
+    by_revision: BTreeSet<(u64, u32)>,
 }
 
 impl Transcript {
@@ -32,28 +34,32 @@ impl Transcript {
         {
             return false;
         }
-        self.lines.insert(slot, (revision, line));
+        if let Some((before, _)) = self.lines.insert(slot, (revision, line)) {
+            self.by_revision.remove(&(before, slot));
+        }
+        self.by_revision.insert((revision, slot));
         true
+    }
+
+    /// The slots of the lines added or changed after `revision`, in the order of the conversation.
+    fn newer(&self, revision: u64) -> BTreeSet<u32> {
+        let newer = self.by_revision.range((revision.saturating_add(1), 0)..);
+        newer.map(|(_, slot)| *slot).collect()
     }
 
     /// The same, each line with its slot.
     pub(super) fn changed(&self, revision: u64) -> Vec<(u32, Line)> {
-        let newer = self
-            .lines
-            .iter()
-            .filter(|(_, (changed, _))| *changed > revision);
-        newer
-            .map(|(slot, (_, line))| (*slot, line.clone()))
-            .collect()
+        let line = |slot| Some((slot, self.lines.get(&slot)?.1.clone()));
+        self.newer(revision).into_iter().filter_map(line).collect()
     }
 
     /// The lines added or changed after `revision`; all of them after revision 0.
     pub(super) fn since(&self, revision: u64) -> Vec<Line> {
-        let newer = self
-            .lines
-            .values()
-            .filter(|(changed, _)| *changed > revision);
-        newer.map(|(_, line)| line.clone()).collect()
+        if revision == 0 {
+            return self.lines.values().map(|(_, line)| line.clone()).collect();
+        }
+        let newer = self.changed(revision);
+        newer.into_iter().map(|(_, line)| line).collect()
     }
 }
 

@@ -69,6 +69,8 @@ pub fn instructions(brief: &Brief<'_>) -> String {
     section(&mut prompt, "Voicemail and machines", &voicemail(brief));
     section(&mut prompt, "Menus and hold", MENUS);
     section(&mut prompt, "Ending", &ending(brief.max_duration));
+    // It is kept for as long as the call.
+    prompt.shrink_to_fit();
     prompt
 }
 

@@ -13,7 +13,7 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use crate::secret::Secret;
-use crate::socket::{READ_BUFFER, Socket};
+use crate::socket::{READ_BUFFER, Socket, WRITE_BUFFER};
 
 /// An open socket to a model.
 pub type ModelSocket = Socket<WebSocketStream<MaybeTlsStream<TcpStream>>>;
@@ -105,7 +105,7 @@ pub async fn connect(
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
         .max_write_buffer_size(MAX_UNWRITTEN)
-        .write_buffer_size(READ_BUFFER);
+        .write_buffer_size(WRITE_BUFFER);
     let connector = match tls {
         Some(tls) => Connector::Rustls(tls),
         None => Connector::Plain,

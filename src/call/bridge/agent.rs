@@ -69,7 +69,7 @@ impl Bridge {
         self.gate.active() == Some(response) && self.is_saying()
     }
 
-    pub(super) fn agent_audio(&mut self, response: &str, item: &str, audio: Audio) {
+    pub(super) fn agent_audio(&mut self, response: &str, item: &str, audio: &Audio) {
         if self.gate.active() != Some(response) || audio.is_empty() {
             return;
         }
@@ -93,7 +93,7 @@ impl Bridge {
         if let Some(asked) = self.awaiting_answer.take() {
             self.publish(Change::TurnLatency(self.now.saturating_sub(asked)));
         }
-        self.send_audio(item, &audio);
+        self.send_audio(item, audio);
         self.message_begins();
         self.goodbye_moves();
     }

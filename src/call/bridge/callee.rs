@@ -35,7 +35,7 @@ impl Bridge {
         self.history.push(&audio);
         self.heard_by_nobody(&audio);
         if self.gate.callee_speaks() || self.awaiting_answer.is_some() || self.is_catching_up() {
-            self.utterance.push(audio.clone());
+            self.utterance.push(&audio);
         }
         if let Some(sound) = &mut self.sound {
             sound.hear(&audio);
@@ -56,7 +56,7 @@ impl Bridge {
             self.send(ToModel::Audio(audio));
             return;
         }
-        let lost = self.early.push(audio);
+        let lost = self.early.push(&audio);
         if !lost.is_zero() {
             self.publish(Change::EarlyAudioDropped(lost));
         }

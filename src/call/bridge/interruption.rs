@@ -4,10 +4,9 @@
 //! been silent for half a second. So while that question is open, and only then, we measure the
 //! loudness of the callee's frames ourselves, in relation to the last half second.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::call::audio::{Audio, SAMPLES_PER_MS};
+use crate::call::audio::{Audio, Kept, SAMPLES_PER_MS};
 
 /// What is kept of the callee's audio, to find where a sound began: 500 ms in frames of 20 ms.
 const HISTORY: usize = 25;
@@ -17,19 +16,19 @@ pub(super) const AT_LEAST: Duration = Duration::from_secs(2);
 
 /// The latest frames of the callee.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<Audio>);
+pub(super) struct History(Kept);
 
 impl History {
     pub(super) fn push(&mut self, frame: &Audio) {
         if self.0.len() == HISTORY {
-            self.0.pop_front();
+            self.0.forget_oldest();
         }
-        self.0.push_back(frame.clone());
+        self.0.push(frame);
     }
 
     /// All of them, oldest first.
     pub(super) fn frames(&self) -> impl Iterator<Item = Audio> + '_ {
-        self.0.iter().cloned()
+        self.0.iter()
     }
 }
 
@@ -45,7 +44,7 @@ pub(super) struct Sound {
 impl Sound {
     /// A sound that the model has noticed at `since`; it began a little earlier.
     pub(super) fn new(since: Duration, history: &History) -> Self {
-        let levels: Vec<(u32, Duration)> = history.0.iter().map(level).collect();
+        let levels: Vec<(u32, Duration)> = history.0.iter().map(|frame| level(&frame)).collect();
         let loudnesses = || levels.iter().map(|(loudness, _)| *loudness);
         let mut sound = Self {
             since,

@@ -2,6 +2,7 @@
 //! callee has heard. Marks are the only witness of the last.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{Mark, ToCarrier};
@@ -26,7 +27,7 @@ const CUT_OFF: &str = "—";
 /// One audio item of the model on its way to the callee's ear.
 #[derive(Debug)]
 struct Item {
-    id: String,
+    id: Arc<str>,
     /// Its line in the transcript, once its first sound was sent.
     line: Option<(u32, Duration)>,
     received: u64,
@@ -78,12 +79,12 @@ pub(super) struct Ledger {
     /// In the order in which they are played; finished ones leave.
     items: VecDeque<Item>,
     /// Marks that have not come back: the item they follow, and its position in samples.
-    marks: VecDeque<(Mark, String, u64)>,
+    marks: VecDeque<(Mark, Arc<str>, u64)>,
     since_mark: u64,
     /// The item that audio was sent of last.
     latest: String,
     /// Items of this response that have left.
-    over: VecDeque<String>,
+    over: VecDeque<Arc<str>>,
 }
 
 impl Ledger {
@@ -91,10 +92,10 @@ impl Ledger {
         let at = self
             .items
             .iter()
-            .position(|item| item.id == id)
+            .position(|item| *item.id == *id)
             .unwrap_or_else(|| {
                 self.items.push_back(Item {
-                    id: id.to_owned(),
+                    id: id.into(),
                     line: None,
                     received: 0,
                     sent: 0,
@@ -114,12 +115,12 @@ impl Ledger {
         !self
             .items
             .iter()
-            .any(|item| item.id == id && item.line.is_some())
+            .any(|item| *item.id == *id && item.line.is_some())
     }
 
     /// Whether the item was heard to its end, and the model said that this was all.
     pub(super) fn is_over(&self, id: &str) -> bool {
-        self.over.iter().any(|over| over == id)
+        self.over.iter().any(|over| **over == *id)
     }
 
     /// More waits to be heard than a callee can want to hear.
@@ -162,7 +163,7 @@ impl Ledger {
     }
 
     fn mark(&mut self, to: &mut impl FnMut(ToCarrier)) {
-        let Some(item) = self.items.iter().find(|item| item.id == self.latest) else {
+        let Some(item) = self.items.iter().find(|item| *item.id == *self.latest) else {
             return;
         };
         let mark = Mark {
@@ -170,7 +171,8 @@ impl Ledger {
             sequence: self.sequence,
         };
         self.sequence = self.sequence.wrapping_add(1);
-        self.marks.push_back((mark, item.id.clone(), item.sent));
+        self.marks
+            .push_back((mark, Arc::clone(&item.id), item.sent));
         self.since_mark = 0;
         to(ToCarrier::Mark(mark));
     }
@@ -221,10 +223,13 @@ impl Ledger {
         if self.over.len() == OVER {
             self.over.pop_front();
         }
-        self.over.push_back(item.id.clone());
+        self.over.push_back(Arc::clone(&item.id));
         let text = item.text.unwrap_or_default();
         let spoken = item.line.map(|(slot, at)| Spoken { slot, at, text });
-        Some((item.id, spoken.filter(|line| !line.text.trim().is_empty())))
+        Some((
+            item.id.as_ref().to_owned(),
+            spoken.filter(|line| !line.text.trim().is_empty()),
+        ))
     }
 
     /// Ends the generation: nothing of what is queued will be heard.
@@ -308,7 +313,7 @@ impl Item {
             .zip(text)
             .map(|((slot, at), text)| Spoken { slot, at, text });
         CutItem {
-            id: self.id,
+            id: self.id.as_ref().to_owned(),
             heard,
             foreign: self.foreign,
             spoken,

@@ -416,7 +416,7 @@ impl Bridge {
                 response,
                 item,
                 audio,
-            } => self.agent_audio(response, item, audio),
+            } => self.agent_audio(response, item, &audio),
             ModelEvent::AudioDone { item } => {
                 if self.draft().is_none() && !self.ledger.is_new(item) {
                     let out = &mut self.out;

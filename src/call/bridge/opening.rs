@@ -259,13 +259,13 @@ impl Draft {
         &mut self.parts[at]
     }
 
-    pub(super) fn audio(&mut self, item: &str, audio: Audio) {
+    pub(super) fn audio(&mut self, item: &str, audio: &Audio) {
         self.samples = self.samples.saturating_add(audio.samples());
         if self.part(item).audio.len() == PIECES {
             self.samples = u64::MAX;
         }
         if self.samples <= LONGEST {
-            self.part(item).audio.push(audio);
+            self.part(item).audio.push(audio.detached());
         }
     }
 

@@ -1,9 +1,8 @@
 //! What the callee says, kept for a session that is not there to hear it: the newest of it.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::call::audio::{Audio, SAMPLES_PER_MS, SAMPLES_PER_SECOND};
+use crate::call::audio::{Audio, Kept, SAMPLES_PER_MS, SAMPLES_PER_SECOND};
 
 /// The longest that is kept.
 const LONGEST: u64 = 10 * SAMPLES_PER_SECOND;
@@ -18,27 +17,25 @@ const PER_FRAME: usize = 64;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Tape {
-    frames: VecDeque<Audio>,
+    frames: Kept,
     samples: u64,
-    bytes: usize,
 }
 
 impl Tape {
     /// Keeps another frame. Returns how much of the oldest audio had to go for it.
-    pub(super) fn push(&mut self, frame: Audio) -> Duration {
+    pub(super) fn push(&mut self, frame: &Audio) -> Duration {
         self.samples += frame.samples();
-        self.bytes += bytes(&frame);
-        self.frames.push_back(frame);
+        self.frames.push(frame);
         let mut lost = 0;
-        while self.samples > LONGEST || self.bytes > BYTES {
-            let Some(dropped) = self.frames.pop_front() else {
-                break;
-            };
-            self.samples -= dropped.samples();
-            self.bytes -= bytes(&dropped);
-            lost += dropped.samples();
+        while self.samples - lost > LONGEST || self.bytes() > BYTES {
+            lost += self.frames.forget_oldest();
         }
+        self.samples -= lost;
         Duration::from_millis(lost / SAMPLES_PER_MS)
+    }
+
+    fn bytes(&self) -> usize {
+        self.frames.bytes() + self.frames.len() * PER_FRAME
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -50,7 +47,7 @@ impl Tape {
     }
 
     /// All of it, oldest first.
-    pub(super) fn frames(&self) -> impl Iterator<Item = &Audio> {
+    pub(super) fn frames(&self) -> impl Iterator<Item = Audio> + '_ {
         self.frames.iter()
     }
 }
@@ -59,14 +56,10 @@ impl FromIterator<Audio> for Tape {
     fn from_iter<I: IntoIterator<Item = Audio>>(frames: I) -> Self {
         let mut tape = Self::default();
         for frame in frames {
-            tape.push(frame);
+            tape.push(&frame);
         }
         tape
     }
-}
-
-fn bytes(frame: &Audio) -> usize {
-    frame.base64().len() + PER_FRAME
 }
 
 #[cfg(test)]
@@ -77,7 +70,7 @@ mod tests {
     fn the_newest_ten_seconds_stay() {
         let mut tape = Tape::default();
         for number in 0..600_u16 {
-            let lost = tape.push(Audio::from_samples(&[number.to_le_bytes()[0]; 160]));
+            let lost = tape.push(&Audio::from_samples(&[number.to_le_bytes()[0]; 160]));
             let full = number >= 500;
             assert_eq!(lost, Duration::from_millis(if full { 20 } else { 0 }));
         }
@@ -90,8 +83,8 @@ mod tests {
         for samples in [1, 24_000] {
             let frame = Audio::from_samples(&vec![7; samples]);
             let tape: Tape = std::iter::repeat_n(frame, 10_000).collect();
-            let length: u64 = tape.frames().map(Audio::samples).sum();
-            let bytes: usize = tape.frames().map(bytes).sum();
+            let length: u64 = tape.frames().map(|frame| frame.samples()).sum();
+            let bytes = tape.bytes();
             assert!((1..=LONGEST).contains(&length) && bytes <= BYTES);
         }
     }

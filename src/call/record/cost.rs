@@ -35,6 +35,13 @@ impl Call {
     /// included, and transcriptions. Returns how long the call may still go on, if what is left of
     /// its share says so.
     pub fn meter(&self, event: &ModelEvent<'_>, text: &[u8]) -> Option<Duration> {
+        // Nine of ten events are audio.
+        if !matches!(
+            event,
+            ModelEvent::ResponseEnded { .. } | ModelEvent::CallerWords { .. }
+        ) {
+            return None;
+        }
         let mut state = self.state();
         match event {
             ModelEvent::ResponseEnded { .. } => match usage(text) {

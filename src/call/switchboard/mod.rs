@@ -206,11 +206,17 @@ impl Switchboard {
     }
 
     /// The life of a call, from before it is dialled to after it is hung up.
-    async fn run(self: Arc<Self>, session: Arc<Session>, mut driver: Driver) {
+    async fn run(self: Arc<Self>, session: Arc<Session>, mut driver: Box<Driver>) {
         // A bug in one call must neither leave its line open nor touch another call.
         let running = Box::pin(AssertUnwindSafe(driver.run(&self)).catch_unwind());
         let ended = running.await;
         let end = ended.unwrap_or_else(|_| End::Failed("An internal error ended the call.".into()));
+        // In a box: while a call goes on, nothing is held for its end.
+        Box::pin(self.wind_up(&session, &mut driver, &end)).await;
+    }
+
+    /// What follows the end of a conversation.
+    async fn wind_up(self: &Arc<Self>, session: &Arc<Session>, driver: &mut Driver, end: &End) {
         // What the model still has to say about the call is welcome, but not waited for when the
         // program stops. Nothing that goes wrong in it may keep the line from being hung up.
         let model = async {
@@ -226,17 +232,17 @@ impl Switchboard {
             session.call.close_model();
         };
         // In this order: the call is final before the model is asked.
-        let counted = self.conclude(&session, &end).await;
-        tokio::join!(self.clear_line(&session), model);
+        let counted = self.conclude(session, &end).await;
+        tokio::join!(self.clear_line(session), model);
         if !counted && session.dial() != Dial::Never {
             self.metrics.call_ended(session.call.status());
         }
         if session.dial() == Dial::Unknown {
-            let settling = Arc::clone(&self).settle_unknown(Arc::clone(&session));
+            let settling = Arc::clone(self).settle_unknown(Arc::clone(session));
             self.tasks.spawn(settling);
         }
         if session.call.was_answered() {
-            let asking = Arc::clone(&self).learn_price(Arc::clone(&session));
+            let asking = Arc::clone(self).learn_price(Arc::clone(session));
             self.tasks.spawn(asking);
         }
         // Last: a stream that we close sends Twilio on to what follows in its TwiML.

@@ -426,7 +426,7 @@ impl Switchboard {
         let (ready, is_ready) = oneshot::channel();
         let driver = Driver::new(Arc::clone(&session), bridge, setup, orders, ready);
         let story = tracing::info_span!("call", id = %session.call.id);
-        let run = Arc::clone(self).run(Arc::clone(&session), driver);
+        let run = Arc::clone(self).run(Arc::clone(&session), Box::new(driver));
         self.tasks.spawn(run.instrument(story));
 
         if let Ok(answer) = tokio::time::timeout(MODEL_READY, is_ready).await {

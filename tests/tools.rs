@@ -107,14 +107,12 @@ fn told() -> Vec<Value> {
 }
 
 /// 3,500 tokens are the limit for all tools. Counted on 2026-11-23 with the encoding `o200k_base`
-/// (npm: gpt-tokenizer) on compact JSON, `tools` without titles had 3,401 tokens in 14,072 bytes: 4.14
-/// bytes a token (with titles: 3,494 tokens in 14,551 bytes). At a ratio of 4.1 the limit is reached at
-/// 14,350 bytes, so whoever stays below this bound stays below the limit. Count again before you
-/// raise it.
+/// (npm: gpt-tokenizer) on the compact JSON of `tools`, they have 3,493 tokens in 14,539 bytes, titles
+/// included (3,383 without): 4.16 bytes a token. Count again before you raise this bound.
 #[test]
 fn all_tools_together_cost_a_model_little() {
-    const MOST_BYTES: usize = 14_300;
-    let bytes = json!({"tools": told()}).to_string().len();
+    const MOST_BYTES: usize = 14_560;
+    let bytes = json!({"tools": reference::listed()}).to_string().len();
     assert!(bytes <= MOST_BYTES, "{bytes} bytes: shorten something");
 }
 
@@ -284,7 +282,9 @@ fn fields_by_tool(tools: Vec<Tool>) -> BTreeMap<String, BTreeSet<String>> {
 fn what_is_listed_of_a_result_is_a_part_of_it() {
     let full = fields_by_tool(reference::in_full());
     for (tool, listed) in fields_by_tool(reference::listed()) {
-        assert!(!listed.is_empty(), "{tool}");
+        // Those that return what `phone_call_status` returns say so in words.
+        let in_words = ["answer", "hangup", "instruct"].map(|name| format!("phone_call_{name}"));
+        assert_eq!(listed.is_empty(), in_words.contains(&tool), "{tool}");
         assert!(listed.is_subset(&full[&tool]), "{tool}: {listed:?}");
     }
 }

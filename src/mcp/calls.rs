@@ -63,7 +63,7 @@ struct PlaceArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     success_criteria: Option<String>,
-    /// Like 300; at most the configured maximum.
+    /// Seconds, like 300; up to the configured maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64")]
     max_duration_seconds: Option<u64>,
@@ -109,10 +109,10 @@ struct StatusArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u64", extend("default" = 30))]
     timeout_seconds: Option<u64>,
-    /// Ends the wait; attention: status, question, error or end.
+    /// What ends the wait; attention: a new status, question, error or end.
     #[serde(default)]
     wake_on: WakeOn,
-    /// Lines; new: after since.
+    /// Which lines; new: those after since.
     #[serde(default)]
     transcript: Transcript,
 }

@@ -29,7 +29,7 @@ struct SendArguments {
 struct SendFileArguments {
     /// Channel or thread, like 1234567890123456789.
     channel_id: String,
-    /// Local file, like /tmp/a.pdf; up to 10 MB.
+    /// Absolute, like /tmp/a.pdf; up to 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,

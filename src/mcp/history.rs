@@ -25,15 +25,15 @@ struct ListArguments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", extend("default" = 20))]
     limit: Option<u32>,
-    /// RFC 3339, like 2026-11-22T17:30:00Z.
+    /// Only later ones, RFC 3339, like 2026-11-22T17:30:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     after: Option<String>,
-    /// Like completed.
+    /// Only these, like completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Status")]
     status: Option<Status>,
-    /// E.164, like +390612345678.
+    /// Only to this one, E.164, like +390612345678.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     to: Option<String>,

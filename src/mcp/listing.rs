@@ -12,9 +12,6 @@ use serde_json::{Map, Value, json};
 /// Marks a field of a result that is listed: `#[schemars(extend("x-listed" = true))]`.
 pub(super) const LISTED: &str = "x-listed";
 
-/// The field that says enough of a call to whoever knows [`STATUS`]: what to do next.
-const STANDING: &str = "hint";
-
 /// The tool that a call is followed with.
 pub(super) const STATUS: &str = "phone_call_status";
 
@@ -36,7 +33,7 @@ pub(super) fn shorten(tool: &mut Tool) {
         if LIKE_STATUS.contains(&&*tool.name)
             && let Some(Value::Object(fields)) = output.get_mut("properties")
         {
-            fields.retain(|name, _| name == STANDING);
+            fields.clear();
         }
         select(output);
         tidy(output);

@@ -60,6 +60,7 @@ struct PhoneDetails {
     /// The account's number.
     from_number: String,
     /// Calls can be placed; SMS do not need this.
+    #[schemars(extend("x-listed" = true))]
     voice_ready: bool,
     /// What calls still need; SMS do not.
     voice_missing: Vec<String>,

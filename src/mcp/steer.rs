@@ -30,7 +30,7 @@ struct AnswerArguments {
     call_id: String,
     /// The question's id, like q1.
     question_id: String,
-    /// 1-1000 characters, like: She was born in 1980; if nobody knows, say so.
+    /// 1-1000 characters, like: Born in 1980. If nobody knows, say that.
     text: String,
 }
 

@@ -76,7 +76,7 @@ struct SendFileArguments {
     /// Like 123456789, -1001234567 (group) or @name.
     #[schemars(with = "String")]
     chat_id: Chat,
-    /// Local file, like /tmp/a.pdf; up to 50 MB, photos 10 MB.
+    /// Absolute, like /tmp/a.pdf; up to 50 MB, photos 10 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,

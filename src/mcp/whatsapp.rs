@@ -29,7 +29,7 @@ struct SendArguments {
 struct SendFileArguments {
     /// Like +393331234567, or a group like 120363@g.us.
     phone: String,
-    /// Local file, like /tmp/a.pdf; up to 100 MB.
+    /// Absolute, like /tmp/a.pdf; up to 100 MB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     path: Option<String>,

@@ -292,7 +292,13 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input<'_>) {
+        let ends = matches!(input, Input::Model(ModelEvent::ResponseEnded { .. }));
+        let responding = self.is_responding();
         self.bridge.handle(self.began.elapsed(), input);
+        if responding && !ends && !self.is_responding() {
+            // Its session was given up: what it has used, nobody says.
+            self.session.call.lose_usage();
+        }
     }
 
     /// The model's socket is gone; with `returns`, another one would work.
@@ -493,9 +499,6 @@ impl Driver {
                 }
                 Output::TakeModel => {
                     tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
-                    if self.is_responding() {
-                        self.session.call.lose_usage();
-                    }
                     self.session.call.metrics().reattached(Peer::Model);
                     self.model = self.offered.take();
                     self.model_heard = true;

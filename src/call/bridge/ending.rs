@@ -140,6 +140,14 @@ impl Bridge {
         }
     }
 
+    /// The stream is back while the call ends: of the last words, what was lost with it is said again.
+    pub(super) fn goodbye_again(&mut self) {
+        self.goodbye_waits(Duration::ZERO);
+        if !self.message_again() && !self.gate.is_busy() && !self.model_is_lost() {
+            self.ask_for(GOODBYE);
+        }
+    }
+
     /// Agent audio was sent while the call ends: the line stays until it has been heard.
     pub(super) fn goodbye_moves(&mut self) {
         let heard = self.now + self.ledger.queued() + CONFIRMATION;
@@ -227,7 +235,9 @@ impl Bridge {
         }
         let Some(ending) = &self.ending else { return };
         let waits = self.model_is_lost() && self.message_is_due();
-        let said = !ending.deciding && !waits && !self.gate.is_busy() && self.ledger.is_silent();
+        // Without a stream nothing can be heard to its end; it has its own time to come back.
+        let heard = self.ledger.is_silent() && self.carrier.attached.is_some();
+        let said = !ending.deciding && !waits && !self.gate.is_busy() && heard;
         let over = said || ending.deadline <= self.now;
         let still_speaking = over && self.withdrawable().is_some() && self.gate.callee_speaks();
         if still_speaking || self.insists_at().is_some_and(|at| at <= self.now) {

@@ -203,6 +203,13 @@ impl Bridge {
         }
     }
 
+    /// The stream was lost before all of it was heard.
+    pub(super) fn message_interrupted(&mut self) {
+        if self.machine.message == Message::Said {
+            self.machine.message = Message::Begun;
+        }
+    }
+
     /// A call that ends on a mailbox is a voicemail, whoever cut the line, and its summary says
     /// what the mailbox has.
     pub(super) fn end_on_mailbox(&mut self, end: End) -> End {

@@ -188,6 +188,8 @@ pub struct Bridge {
     request: Option<Request>,
     /// A session was replaced because it swallowed a request, and nothing was answered since.
     swallows: bool,
+    /// When the latest of a response came.
+    response_heard: Duration,
     /// What this response still sends belongs to an older generation.
     stale_response: Option<String>,
     failed_responses: u8,
@@ -245,6 +247,7 @@ impl Bridge {
             response: Response::default(),
             request: None,
             swallows: false,
+            response_heard: Duration::ZERO,
             stale_response: None,
             failed_responses: 0,
             interruptions: 0,
@@ -397,6 +400,13 @@ impl Bridge {
             }
             // What a session still says that is gone.
             _ if self.model_is_lost() => return,
+            ModelEvent::ResponseStarted { .. }
+            | ModelEvent::AsideStarted { .. }
+            | ModelEvent::Audio { .. }
+            | ModelEvent::AudioDone { .. }
+            | ModelEvent::Words { .. }
+            | ModelEvent::WordsDone { .. }
+            | ModelEvent::ToolCall { .. } => self.response_heard = self.now,
             _ => {}
         }
         match event {

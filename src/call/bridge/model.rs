@@ -115,7 +115,7 @@ impl Bridge {
             || cut_short
             || self.awaiting_answer.is_some()
             || caught_up.is_some_and(|(_, owed)| owed))
-            && matches!(self.opening, Opening::Done);
+            && matches!(self.opening, Opening::Playing { .. } | Opening::Done);
         if making {
             self.gate.drop_queue();
         }
@@ -247,6 +247,7 @@ impl Bridge {
             && !self.gate.callee_speaks()
             && !self.gate.is_busy()
             && self.awaiting_answer.is_none()
+            && self.callee_turns.is_empty()
             && self.ledger.is_silent()
     }
 

@@ -99,6 +99,9 @@ impl Bridge {
         }
         if std::mem::take(&mut self.carrier.lost_words) {
             self.tell(DROPPED_SPEAKING);
+            if self.ending.is_some() {
+                return self.goodbye_again();
+            }
             let answer = self.gate.owe_answer();
             self.tell_model(answer);
         } else {
@@ -113,6 +116,10 @@ impl Bridge {
         // Keys take the stream away, and have a time limit of their own.
         self.carrier.lost = (!self.keys_are_sent()).then_some(self.now);
         self.carrier.lost_words = !self.ledger.is_silent() || self.is_saying();
+        if !self.ledger.is_silent() {
+            self.message_interrupted();
+        }
+        self.goodbye_waits(REATTACH);
         self.greeting_interrupted();
         let close = self.gate.close(Closed::Detached);
         self.tell_model(close);

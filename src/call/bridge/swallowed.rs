@@ -1,5 +1,5 @@
-//! A request for a response that the model neither begins nor refuses. Without a limit, a service that
-//! swallows one would leave the agent mute until the call's maximum.
+//! A request for a response that the model neither begins nor refuses, and a response that it begins
+//! and does not end. Without limits, either would leave the agent mute until the call's maximum.
 
 use std::time::Duration;
 
@@ -9,6 +9,10 @@ use super::event::End;
 /// For a response to begin that was asked for. Then it is asked for once more, and then the session is
 /// replaced.
 const BEGINS: Duration = Duration::from_secs(10);
+
+/// A response of which nothing comes for so long does not end any more. It comes faster than it is
+/// spoken.
+const GOES_ON: Duration = Duration::from_secs(15);
 
 /// What was asked for and has not begun.
 #[derive(Debug)]
@@ -22,11 +26,21 @@ pub(super) struct Request {
 
 impl Bridge {
     pub(super) fn request_deadline(&self) -> Option<Duration> {
-        self.request.as_ref().map(|request| request.since + BEGINS)
+        let begins = self.request.as_ref().map(|request| request.since + BEGINS);
+        begins.into_iter().chain(self.stalls_at()).min()
+    }
+
+    /// When the response under way will have said nothing for too long.
+    fn stalls_at(&self) -> Option<Duration> {
+        let active = self.gate.active().filter(|_| !self.model_is_lost());
+        active.map(|_| self.response_heard + GOES_ON)
     }
 
     /// Keeps the time of the request, and acts when it has lasted too long.
     pub(super) fn request_on_time(&mut self) {
+        if self.stalls_at().is_some_and(|at| at <= self.now) {
+            return self.model_lost("The voice model stopped in the middle of an answer.", true);
+        }
         let Some(number) = self.gate.request() else {
             self.request = None;
             return;

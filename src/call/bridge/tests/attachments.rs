@@ -149,3 +149,22 @@ fn a_call_that_the_carrier_ends_while_the_stream_is_lost_is_over_at_once() {
     let out = stage.at(5_500, Command::End(End::CalleeHungUp));
     assert_eq!(hung_up(&out), Some(&End::CalleeHungUp), "{out:?}");
 }
+
+#[test]
+fn a_goodbye_that_broke_off_with_the_stream_is_said_again() {
+    let mut stage = Stage::open();
+    let mut sent = stage.agent_says(4_000, "r", "a", "Thank you, goodbye.", 8_000);
+    stage.at(4_050, ModelEvent::ResponseStarted { response: "r2" });
+    stage.at(4_060, tool("r2", "end_call", END_CALL));
+    sent.extend(stage.at(4_070, ended("r2")));
+    stage.at(4_300, CarrierEvent::Played(marks(&sent)[0]));
+    let lost = stage.at(4_400, CarrierEvent::Detached);
+    assert_eq!(hung_up(&lost), None, "it has its time to come back");
+    let mut back = stage.at(6_000, ATTACHED);
+    back.extend(stage.at(6_010, ModelEvent::Configured));
+    assert_eq!(asked(&back), 1, "{back:?}");
+    let again = stage.agent_says(6_500, "r3", "b", "Goodbye.", 1_600);
+    assert_eq!(hung_up(&again), None);
+    let out = stage.at(7_000, CarrierEvent::Played(last_mark(&again)));
+    assert_eq!(hung_up(&out), Some(&End::Completed));
+}

@@ -300,6 +300,19 @@ fn told_in_the_end(outputs: &[Output]) -> (&str, &End) {
 }
 
 #[test]
+fn a_message_that_the_mailbox_cut_off_is_not_reported_as_left() {
+    let mut stage = at_the_message();
+    // All of it was said at once; a second of it is heard before the line is cut.
+    stage.agent_says(5_400, "m", "message", "Please call back.", 24_000);
+    let mut out = stage.at(6_400, CarrierEvent::Detached);
+    assert_eq!(hung_up(&out), None);
+    out.extend(stage.at(6_500, Command::End(End::CalleeHungUp)));
+    let (summary, end) = told_in_the_end(&out);
+    assert!(summary.contains("no whole message"), "{summary}");
+    assert_eq!(end, &End::Voicemail);
+}
+
+#[test]
 fn a_message_that_was_cut_short_is_not_reported_as_left() {
     for ending in [ResponseEnding::Incomplete, ResponseEnding::Cancelled] {
         let mut stage = at_the_message();

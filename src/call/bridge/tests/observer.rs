@@ -20,6 +20,9 @@ const LONGEST_GREETING: u64 = 240_000;
 /// For a response that was asked for to begin.
 const SWALLOWED: Duration = Duration::from_secs(10);
 
+/// For a response to go on.
+const STALLS: Duration = Duration::from_secs(15);
+
 /// For a lost session to be replaced by one that works, and how soon that shows.
 const RETURNS: Duration = Duration::from_secs(8);
 const PROVEN: Duration = Duration::from_secs(5);
@@ -100,6 +103,8 @@ pub(super) struct Observer {
     /// One was asked for and has neither begun nor been refused; since when, and how often.
     asked: Option<(Respond, Duration, u8)>,
     now: Duration,
+    /// When something of a response came.
+    response_heard: Duration,
     /// Responses of which something was not sent: nothing more of them may be.
     dead: BTreeSet<String>,
 
@@ -174,6 +179,9 @@ impl Observer {
             return;
         }
         self.questions.fed(now, input);
+        if !self.lost && is_of_a_response(input) {
+            self.response_heard = now;
+        }
         match input {
             Input::Carrier(CarrierEvent::Attached(stream)) => {
                 self.after_keys = *stream != Stream::Usual;
@@ -387,7 +395,8 @@ impl Observer {
                     let twice = swallowed.is_some_and(|(_, since, times)| {
                         times == 1 && since + SWALLOWED <= self.now
                     });
-                    ensure!(twice, "a session that works is left");
+                    let stalls = self.active.is_some() && self.response_heard + STALLS <= self.now;
+                    ensure!(twice || stalls, "a session that works is left");
                     self.session_is_gone();
                     self.questions.lost();
                     self.session_is_lost();
@@ -476,4 +485,19 @@ impl Observer {
     pub(super) fn latest_end(&self, max_duration: Duration) -> Option<Duration> {
         Some(self.answered? + max_duration + LAST_SENTENCE + self.stalled)
     }
+}
+
+fn is_of_a_response(input: &Input<'_>) -> bool {
+    matches!(
+        input,
+        Input::Model(
+            ModelEvent::ResponseStarted { .. }
+                | ModelEvent::AsideStarted { .. }
+                | ModelEvent::Audio { .. }
+                | ModelEvent::AudioDone { .. }
+                | ModelEvent::Words { .. }
+                | ModelEvent::WordsDone { .. }
+                | ModelEvent::ToolCall { .. }
+        )
+    )
 }

@@ -13,6 +13,11 @@ fn long_call() -> Stage {
     stage
 }
 
+fn understood(stage: &mut Stage, at: u64, item: &str) -> Vec<Output> {
+    let text = "And then?".into();
+    stage.at(at, ModelEvent::CallerWords { item, text })
+}
+
 #[test]
 fn an_old_session_is_replaced_in_a_quiet_moment() {
     let mut stage = long_call();
@@ -22,7 +27,9 @@ fn an_old_session_is_replaced_in_a_quiet_moment() {
     stage.at(56 * MINUTE, ModelEvent::SpeechStopped);
     stage.at(56 * MINUTE, ModelEvent::Committed { item: "q" });
     let sent = stage.agent_says(56 * MINUTE + 100, "r", "a", "Yes.", 1_600);
-    let out = stage.at(56 * MINUTE + 500, CarrierEvent::Played(last_mark(&sent)));
+    let out = stage.at(56 * MINUTE + 450, CarrierEvent::Played(last_mark(&sent)));
+    assert!(!out.contains(&Output::OpenModel), "words are on their way");
+    let out = understood(&mut stage, 56 * MINUTE + 500, "q");
     assert!(out.contains(&Output::OpenModel), "{out:?}");
     // By the time it is open, somebody speaks again.
     stage.at(56 * MINUTE + 600, ModelEvent::SpeechStarted);
@@ -31,7 +38,8 @@ fn an_old_session_is_replaced_in_a_quiet_moment() {
     stage.at(56 * MINUTE + 900, ModelEvent::Committed { item: "q2" });
     let sent = stage.agent_says(56 * MINUTE + 1_000, "r2", "b", "Yes.", 1_600);
     assert!(!sent.contains(&Output::TakeModel));
-    let out = stage.at(56 * MINUTE + 1_500, CarrierEvent::Played(last_mark(&sent)));
+    stage.at(56 * MINUTE + 1_450, CarrierEvent::Played(last_mark(&sent)));
+    let out = understood(&mut stage, 56 * MINUTE + 1_500, "q2");
     assert!(out.contains(&Output::TakeModel));
     assert_eq!(recalled(&out).last(), Some(&&said("Yes.")));
     assert_eq!(

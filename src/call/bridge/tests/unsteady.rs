@@ -504,3 +504,44 @@ fn a_long_turn_that_the_new_session_still_hears_is_not_answered_before_its_end()
     let out = stage.agent_says(5_700, "r", "a", "About Thursday.", 1_600);
     assert_eq!(asked(&out), 0);
 }
+
+#[test]
+fn a_response_that_stops_in_the_middle_is_not_waited_for_without_end() {
+    let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(4_000, audio("r", "a", 1_600));
+    assert!(!stage.run_until(18_990).contains(&Output::OpenModel));
+    assert!(stage.run_until(19_000).contains(&Output::OpenModel));
+    let back = stage.at(19_200, ModelEvent::Offered);
+    assert!(back.contains(&Output::TakeModel));
+    // What was begun is taken up, once.
+    assert_eq!(asked(&stage.at(19_300, ModelEvent::Configured)), 1);
+}
+
+#[test]
+fn a_question_over_the_greeting_outlives_the_session_that_heard_it() {
+    let mut stage = Stage::ringing();
+    stage.at(1_000, ATTACHED);
+    let greeted = stage.tick(2_000);
+    ask_something_from(&mut stage, 2_020, "q");
+    understood(&mut stage, 2_400, "q");
+    assert!(stage.at(2_450, GONE).contains(&Output::OpenModel));
+    let back = stage.at(2_500, ModelEvent::Offered);
+    assert!(
+        recalled(&back).contains(&&heard("What is it about?")),
+        "{back:?}"
+    );
+    assert_eq!(asked(&back), 0, "the greeting comes first");
+    stage.at(2_510, ModelEvent::Configured);
+    let mut out = stage.at(2_600, CarrierEvent::Played(last_mark(&greeted)));
+    out.extend(stage.at(2_620, ModelEvent::Configured));
+    out.extend(stage.run_until(5_000));
+    assert_eq!(asked(&out), 1, "{out:?}");
+}
+
+fn ask_something_from(stage: &mut Stage, at: u64, item: &str) {
+    stage.at(at, ModelEvent::SpeechStarted);
+    stage.at(at + 300, ModelEvent::SpeechStopped);
+    stage.at(at + 300, ModelEvent::Committed { item });
+}

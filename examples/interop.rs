@@ -9,6 +9,8 @@
 //!   is wrong with it;
 //! - `stand-ins`: starts a carrier and a model, whose callee has a question for the host; prints
 //!   their settings as a line of JSON, and runs until its input ends;
+//! - `schemas`: prints of each tool, by name, the schemas of its arguments and its result in full, of
+//!   which hosts are listed a part, as a line of `{NAME: {"input", "output"}}`;
 //! - `speech TEXT`: prints what that model understands as TEXT, mu-law in base64.
 #![allow(missing_docs)]
 
@@ -22,9 +24,11 @@ use bytes::Bytes;
 use openagent_messaging::config::{Values, command};
 use openagent_messaging::demo;
 use openagent_messaging::demo::scenario::{self, Scenario};
+use openagent_messaging::mcp::reference;
 use openagent_messaging::realtime::event::{Parsed, parse};
 use openagent_messaging::sandbox::{Callee, ModelSession, Options, Sandbox, Step, speech};
-use serde_json::json;
+use rmcp::model::Tool;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -43,8 +47,9 @@ async fn main() -> ExitCode {
         ["events"] => events().await,
         ["parse"] => parse_lines(),
         ["stand-ins"] => stand_ins().await,
+        ["schemas"] => schemas(),
         ["speech", text] => print(&STANDARD.encode(speech::encode(text))),
-        _ => Err("one of: events, parse, stand-ins, speech TEXT".into()),
+        _ => Err("one of: events, parse, stand-ins, schemas, speech TEXT".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -102,6 +107,15 @@ fn parse_lines() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn schemas() -> Result<(), Failure> {
+    let of_tool = |tool: Tool| {
+        let schemas = json!({"input": tool.input_schema, "output": tool.output_schema});
+        (tool.name.into_owned(), schemas)
+    };
+    let schemas: Value = reference::in_full().into_iter().map(of_tool).collect();
+    print(&schemas)
 }
 
 async fn stand_ins() -> Result<(), Failure> {

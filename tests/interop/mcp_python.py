@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import tempfile
 import threading
 
@@ -13,7 +14,7 @@ import mcp.client.session
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 
 from common import (
-    PATIENCE, PROGRAM, check, free_port, play, same, settings_for_calls, soon, stand_ins, together,
+    HELPER, PROGRAM, check, free_port, play, same, settings_for_calls, soon, stand_ins, together,
 )
 
 NEWEST = "2026-07-28"
@@ -21,6 +22,17 @@ WITH_HANDSHAKE = ["2025-06-18", "2025-11-25"]
 
 # Rings for a minute; and somebody who talks.
 NOBODY, SOMEBODY = "+14155550002", "+14155550142"
+
+# How long a tool is asked to wait; and in which time it ends if that is cancelled. Far less, so that
+# a wait that ran to its own end is not taken for one that was cancelled.
+LONG, SHORT = 50, 15
+
+# What results are: hosts are listed less, without what is required, the choices and the formats.
+IN_FULL = json.loads(subprocess.run([HELPER, "schemas"], stdout=subprocess.PIPE, check=True).stdout)
+
+# Without the package that knows it, a format would be passed over in silence.
+FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
+assert "date-time" in FORMATS.checkers, "rfc3339-validator is missing"
 
 # One at a time, because which revision is offered is a setting of the whole client.
 CONNECTING = asyncio.Lock()
@@ -50,17 +62,17 @@ class Host:
                     same(f"{tool.name}: unknown arguments", schema.get("additionalProperties"), False)
 
     async def call(self, name, arguments=None, **more):
-        """A call that succeeds; its result, which is as the tool's schema says."""
+        """A call that succeeds; its result, which is as the tool's schema says, listed and in full."""
         self.called.add(name)
         jsonschema.validate(arguments or {}, self.tools[name].input_schema)
         result = await soon(name, self.client.call_tool(name, arguments or {}, **more))
         text = result.content[0].text
         if result.is_error:
             raise AssertionError(f"{name} failed: {text}")
-        jsonschema.validate(
-            result.structured_content, self.tools[name].output_schema,
-            format_checker=jsonschema.FormatChecker(),
-        )
+        for schema in (self.tools[name].output_schema, IN_FULL[name]["output"]):
+            found = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
+            for error in found.iter_errors(result.structured_content):
+                check(False, f"{name}: result{error.json_path.removeprefix('$')}: {error.message}")
         same(f"{name}: the text", json.loads(text), result.structured_content)
         return result.structured_content
 
@@ -113,9 +125,9 @@ class Log(threading.Thread):
                 self.lines.append(line)
                 self.news.notify_all()
 
-    def wait_for(self, words):
+    def wait_for(self, words, seconds):
         with self.news:
-            return self.news.wait_for(lambda: any(words in line for line in self.lines), PATIENCE)
+            return self.news.wait_for(lambda: any(words in line for line in self.lines), seconds)
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +187,10 @@ async def a_quiet_call(host):
     """Progress and cancellation of a wait; then a hang-up."""
     placed = await host.place(NOBODY)
     ringing, _ = await host.follow(placed, lambda now: now["status"] == "ringing")
-    wait = {"call_id": placed["call_id"], "wait": True, "since": ringing["revision"], "wake_on": "final"}
+    wait = {
+        "call_id": placed["call_id"], "wait": True, "since": ringing["revision"], "wake_on": "final",
+        "timeout_seconds": LONG,
+    }
     told = asyncio.Event()
     reports = []
 
@@ -184,18 +199,18 @@ async def a_quiet_call(host):
         told.set()
 
     waiting = asyncio.create_task(
-        host.client.call_tool("phone_call_status", wait | {"timeout_seconds": 50}, progress_callback=progress)
+        host.client.call_tool("phone_call_status", wait, progress_callback=progress)
     )
     await soon("a report of progress", told.wait())
     so_far, total, message = reports[0]
-    check(0 < so_far < 50 and total == 50 and message, f"progress: {reports[0]}")
+    check(0 < so_far < LONG and total == LONG and message, f"progress: {reports[0]}")
     waiting.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
-    ended = await asyncio.to_thread(host.log.wait_for, "dropping response for cancelled request")
-    check(ended, "the cancelled wait did not end")
+    ended = await asyncio.to_thread(host.log.wait_for, "dropping response for cancelled request", SHORT)
+    check(ended, f"the cancelled wait did not end within {SHORT} s")
 
-    last = asyncio.create_task(host.call("phone_call_status", wait | {"timeout_seconds": 50}))
+    last = asyncio.create_task(host.call("phone_call_status", wait))
     over = await host.call("phone_call_hangup", {"call_id": placed["call_id"]})
     same("status after a hang-up", over["status"], "hung_up_by_agent")
     same("status for who waited", (await last)["status"], "hung_up_by_agent")

@@ -29,9 +29,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use relay::Mode;
-use stage::{
-    Stage, attempt, dials, final_of, kill, order, order_with_key, said, seconds, signal, talking,
-};
+use stage::{Stage, attempt, dials, final_of, kill, order, order_with_key, said, seconds, talking};
 use support::soon;
 use support_mcp::{NOBODY, Server, Setup, hurried};
 

@@ -109,16 +109,9 @@ pub fn order_with_key(to: &str, key: &str) -> Value {
     order
 }
 
-pub async fn signal(server: &Server, name: &str) {
-    let kill = tokio::process::Command::new("kill")
-        .args(["-s", name, &server.pid().to_string()])
-        .status();
-    assert!(kill.await.unwrap().success());
-}
-
 /// Ends the process on the spot.
 pub async fn kill(mut server: Server) {
-    signal(&server, "KILL").await;
+    server.signal("KILL").await;
     server.exit().await;
 }
 

@@ -85,7 +85,7 @@ async fn in_good_order(how: How) {
     stage.carrier.set(Mode::Slow(Duration::from_millis(900)));
     match how {
         How::Input => server.close_stdin(),
-        How::Signal(name) => signal(&server, name).await,
+        How::Signal(name) => server.signal(name).await,
         How::Pipe => {
             server.close_stdout().await;
             server.begin("status", json!({})).await;
@@ -200,10 +200,10 @@ async fn a_second_signal() {
             stage, mut server, ..
         } = busy().await;
         stage.carrier.set(Mode::Held);
-        signal(&server, "TERM").await;
+        server.signal("TERM").await;
         let heard = |seen: &support_mcp::Seen| seen.stderr.contains("once more").then_some(());
         server.wait("the first signal to be heard", heard).await;
-        signal(&server, second).await;
+        server.signal(second).await;
         // In good order, the exit code would be 0, and some seconds later.
         let (status, _) = server.exit().await;
         assert_eq!(status.code(), Some(code), "{:?}", server.seen());

@@ -56,13 +56,9 @@ async fn the_exit_code_and_stderr_are_those_of_the_server() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_signal_reaches_the_server() {
-    for (name, direct) in [("-TERM", 143), ("-INT", 130)] {
+    for (name, direct) in [("TERM", 143), ("INT", 130)] {
         let mut server = Server::start(&launched().arg("--sandbox")).await;
-        let pid = server.pid().to_string();
-        let sent = tokio::process::Command::new("kill")
-            .args([name, &pid])
-            .status();
-        assert!(sent.await.unwrap().success());
+        server.signal(name).await;
         let (status, _) = server.exit().await;
         let alone = signalled(name).await;
         assert_eq!(status.code(), Some(alone), "{name}");
@@ -74,11 +70,7 @@ async fn a_signal_reaches_the_server() {
 #[cfg(unix)]
 async fn signalled(name: &str) -> i32 {
     let mut server = Server::start(&Setup::sandboxed()).await;
-    let pid = server.pid().to_string();
-    let sent = tokio::process::Command::new("kill")
-        .args([name, &pid])
-        .status();
-    assert!(sent.await.unwrap().success());
+    server.signal(name).await;
     server.exit().await.0.code().unwrap()
 }
 

@@ -170,20 +170,12 @@ async fn relay(url: &str) -> (String, CancellationToken) {
 }
 
 #[cfg(unix)]
-async fn signal(server: &Server, name: &str) {
-    let kill = tokio::process::Command::new("kill")
-        .args(["-s", name, &server.pid().to_string()])
-        .status();
-    assert!(kill.await.unwrap().success());
-}
-
-#[cfg(unix)]
 #[tokio::test]
 async fn a_signal_hangs_up_a_conversation() {
     for name in ["TERM", "INT"] {
         let sandbox = sandbox(Options::default()).await;
         let (mut server, _, sid) = in_conversation(&sandbox).await;
-        signal(&server, name).await;
+        server.signal(name).await;
         assert_hung_up(&sandbox, &sid, &mut server).await;
     }
 }
@@ -197,7 +189,7 @@ async fn a_signal_answers_a_wait_and_hangs_up() {
     let wait = json!({"call_id": id, "wait": true, "since": since, "timeout_seconds": 50});
     let wait = server.begin("phone_call_status", wait).await;
     server.phone().await;
-    signal(&server, "TERM").await;
+    server.signal("TERM").await;
     let sid = sandbox.calls()[0].sid.clone();
     assert_hung_up(&sandbox, &sid, &mut server).await;
     server.result("phone_call_status", wait).await;
@@ -208,7 +200,7 @@ async fn a_signal_answers_a_wait_and_hangs_up() {
 async fn a_signal_ends_a_server_without_calls() {
     for setup in [Setup::bare(), Setup::sandboxed()] {
         let mut server = Server::start(&setup).await;
-        signal(&server, "TERM").await;
+        server.signal("TERM").await;
         let (status, took) = server.exit().await;
         assert_eq!(status.code(), Some(0), "{:?}", server.seen());
         assert!(took < END, "{took:?}");
@@ -222,7 +214,7 @@ async fn a_server_that_answers_listens_to_signals() {
     for _ in 0..40 {
         let mut server = Server::spawn(&Setup::sandboxed());
         server.ask("ping", json!({})).await;
-        signal(&server, "TERM").await;
+        server.signal("TERM").await;
         let (status, took) = server.exit().await;
         assert_eq!(status.code(), Some(0), "{:?}", server.seen());
         assert!(took < END, "{took:?}");

@@ -515,6 +515,16 @@ impl Server {
         self.child.id().unwrap()
     }
 
+    /// Sends a signal, such as `TERM`. The shell does it: a minimal system has no program `kill`.
+    #[cfg(unix)]
+    pub async fn signal(&self, name: &str) {
+        let sent = tokio::process::Command::new("sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name])
+            .arg(self.pid().to_string())
+            .status();
+        assert!(sent.await.unwrap().success());
+    }
+
     /// Closes the server's stdin, as a host does that stops.
     pub fn close_stdin(&mut self) {
         self.stdin = None;

@@ -33,7 +33,7 @@ def same(what, found, expected):
 def report(summary):
     """Ends the part."""
     if _differences:
-        print("\n".join(_differences))
+        print("\n".join(dict.fromkeys(_differences)))
         sys.exit(1)
     print(summary)
 

@@ -27,7 +27,7 @@ NOBODY, SOMEBODY = "+14155550002", "+14155550142"
 # a wait that ran to its own end is not taken for one that was cancelled.
 LONG, SHORT = 50, 15
 
-# What results are: hosts are listed less, without what is required, the choices and the formats.
+# What results are. Hosts are listed less: not what is required, nor the choices and the formats.
 IN_FULL = json.loads(subprocess.run([HELPER, "schemas"], stdout=subprocess.PIPE, check=True).stdout)
 
 # Without the package that knows it, a format would be passed over in silence.
@@ -69,7 +69,7 @@ class Host:
         text = result.content[0].text
         if result.is_error:
             raise AssertionError(f"{name} failed: {text}")
-        for schema in (self.tools[name].output_schema, IN_FULL[name]["output"]):
+        for schema in (self.tools[name].output_schema, closed(IN_FULL[name]["output"])):
             found = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
             for error in found.iter_errors(result.structured_content):
                 check(False, f"{name}: result{error.json_path.removeprefix('$')}: {error.message}")
@@ -151,6 +151,16 @@ async def connected(revision, arguments=(), settings=None):
                 mcp.client.session.LATEST_HANDSHAKE_VERSION = revision
             await stack.enter_async_context(client)
         yield Host(client, revision, log)
+
+
+def closed(schema):
+    """Admits no field that `schema` does not name, unless it says that there are others: a provider's."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shut = {"additionalProperties": False} if isinstance(schema.get("properties"), dict) else {}
+    return shut | {keyword: closed(value) for keyword, value in schema.items()}
 
 
 async def every_tool(host, picture):

@@ -54,6 +54,13 @@ pub(super) struct Ending {
     deciding: bool,
 }
 
+impl Ending {
+    /// It is that of a message for a mailbox.
+    pub(super) fn is_voicemail(&self) -> bool {
+        self.end == End::Voicemail
+    }
+}
+
 impl Bridge {
     /// The model ends the call.
     pub(super) fn model_ends(&mut self, summary: String, outcome: Outcome) {

@@ -155,8 +155,8 @@ impl Bridge {
         self.host_says(format!("{INSTRUCTION}\n{instruction}"));
     }
 
-    /// Tells the model. It acts on it at once if nobody is speaking and nothing is under way, else
-    /// with what it says next.
+    /// Tells the model. It acts on it at once if nobody is speaking and nothing is under way, and as
+    /// soon as the line and the model are there; else with what it says next.
     fn host_says(&mut self, message: String) {
         if !self.disclosed {
             if self.host.held.len() < INSTRUCTIONS {
@@ -165,9 +165,25 @@ impl Bridge {
             return;
         }
         self.tell(&message);
-        if self.is_quiet() && self.awaiting_answer.is_none() && !self.host_is_asked() {
+        if self.host_is_asked() {
+            return;
+        }
+        if self.is_quiet() && self.awaiting_answer.is_none() {
             let now = self.gate.follow_up();
             self.tell_model(now);
+        } else if !self.is_conversing() || self.model_is_lost() {
+            self.act_when_back();
+        }
+    }
+
+    /// The line or the model is away. Who is on hold, or has pressed keys, listens first.
+    fn act_when_back(&mut self) {
+        if self.ending.is_some() || self.is_on_hold() || self.pressing.is_some() {
+            return;
+        }
+        if !self.session_owes() {
+            let later = self.gate.owe_answer();
+            self.tell_model(later);
         }
     }
 

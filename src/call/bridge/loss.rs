@@ -54,11 +54,15 @@ pub(super) struct Loss {
     attempts: u32,
     /// The callee is owed an answer.
     pub(super) due: bool,
+    /// It is owed to the host alone: the callee waits for nothing.
+    for_host: bool,
     /// What is kept of the callee's audio has a turn of theirs in it.
     pub(super) has_turn: bool,
     /// How long the callee was heard since, and whether they are just now.
     voiced: Duration,
     voiced_now: bool,
+    /// How long the callee was heard over the agent's words, of late.
+    over_agent: Duration,
     moment_played: bool,
 }
 
@@ -69,9 +73,11 @@ impl Loss {
             why: why.to_owned(),
             attempts: 0,
             due: false,
+            for_host: false,
             has_turn: false,
             voiced: Duration::ZERO,
             voiced_now: false,
+            over_agent: Duration::ZERO,
             moment_played: false,
         }
     }
@@ -92,6 +98,7 @@ impl Loss {
     pub(super) fn goes_on(mut self, why: &str, was_told: bool) -> Self {
         why.clone_into(&mut self.why);
         self.voiced_now = false;
+        self.for_host = false;
         if !was_told {
             self.voiced = Duration::ZERO;
         }
@@ -142,7 +149,7 @@ impl Bridge {
     /// The callee waits, and nobody says anything.
     fn moment_is_due(&self, loss: &Loss) -> bool {
         !loss.moment_played
-            && (loss.due || loss.voiced >= SPOKE)
+            && (loss.due && !loss.for_host || loss.voiced >= SPOKE)
             && !loss.voiced_now
             && self.moment.is_held()
             && self.is_conversing()
@@ -152,14 +159,43 @@ impl Bridge {
             && self.pressing.is_none()
     }
 
-    /// A frame of the callee while no model listens.
+    /// The next session will have something to say, with what it hears first or at once. False if there
+    /// is a session.
+    pub(super) fn session_owes(&mut self) -> bool {
+        let Presence::Absent(loss) = &mut self.session.presence else {
+            return false;
+        };
+        loss.for_host |= !loss.due;
+        loss.due = true;
+        true
+    }
+
+    /// A frame of the callee while no model listens. Nobody but us notices that they interrupt what
+    /// is queued of the agent's words.
     pub(super) fn heard_by_nobody(&mut self, frame: &Audio) {
-        if let Presence::Absent(loss) = &mut self.session.presence {
-            loss.voiced_now = frame.loudness() >= VOICE;
-            if loss.voiced_now {
-                let length = Duration::from_millis(frame.samples() / SAMPLES_PER_MS);
-                loss.voiced = loss.voiced.saturating_add(length);
-            }
+        let agent_speaks = self.is_conversing() && !self.ledger.is_silent();
+        let Presence::Absent(loss) = &mut self.session.presence else {
+            return;
+        };
+        let length = Duration::from_millis(frame.samples() / SAMPLES_PER_MS);
+        loss.voiced_now = frame.loudness() >= VOICE;
+        if loss.voiced_now {
+            loss.voiced = loss.voiced.saturating_add(length);
+        }
+        // Silence takes away what sounds have gathered: several "mhm"s are no sentence.
+        loss.over_agent = match (agent_speaks, loss.voiced_now) {
+            (true, true) => loss.over_agent.saturating_add(length),
+            (true, false) => loss.over_agent.saturating_sub(length),
+            (false, _) => Duration::ZERO,
+        };
+        // "On the first sound" is what the model hears as one.
+        let long_enough = match self.settings.interrupt_after {
+            Duration::ZERO => SPOKE,
+            after => after,
+        };
+        if loss.over_agent >= long_enough {
+            loss.over_agent = Duration::ZERO;
+            self.barge_in();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Bridge;
+use super::ending::Ending;
 use super::event::{AnsweredBy, Change, End, Output, Respond, ToCarrier, ToModel};
 use super::gate::Closed;
 use super::opening::{Draft, Opening};
@@ -32,6 +33,12 @@ const LEAVE_MESSAGE: &str = "You have reached an answering machine, and it is re
 const MESSAGE_AGAIN: &str = "Your message for the answering machine was cut off. It is still recording. \
                              Leave the whole message again, from its beginning, in two or three short \
                              sentences.";
+
+/// Tells a model that waits.
+const TONE_ON_HOLD: &str = "A tone was heard. If you are waiting for the tone of an answering machine, it is \
+                            recording now: leave your message, say in it that you are an AI assistant \
+                            and on whose behalf you call, and call end_call with outcome voicemail. If \
+                            this is a line that asks you to hold, say nothing and call wait again.";
 
 /// Tells the model what it has probably reached.
 const MENU: &str = "A recorded menu seems to have answered. Hear it to its end before you choose, \
@@ -82,18 +89,29 @@ impl Bridge {
         }
         self.machine.verdict = Some(who);
         self.suspicion_over();
+        if who == AnsweredBy::Tone && self.is_on_hold() {
+            self.tone_on_hold();
+        }
+        let machine_speaks = matches!(who, AnsweredBy::Tone | AnsweredBy::Mailbox);
         // Tones are part of menus, and of lines that ask to wait.
         let beyond = self.gate.is_patient()
             || self.presses > 0
             || self.was_on_hold()
-            || self.ending.is_some();
+            || self.ending.is_some() && !(machine_speaks && self.left_message_early());
         // Who has talked with somebody does not hang up on them because of a detector. But a mailbox
         // that pauses seems to talk, too, and nobody else gives a tone.
         let conversing = self.machine.exchanges >= CONVERSATION && who != AnsweredBy::Tone;
         match who {
             AnsweredBy::Person => {}
             _ if beyond || conversing => {}
-            AnsweredBy::Tone | AnsweredBy::Mailbox => self.disclose_to_mailbox(),
+            AnsweredBy::Tone | AnsweredBy::Mailbox => {
+                let withdrawn = self.withdraw_early_message();
+                self.disclose_to_mailbox();
+                if withdrawn {
+                    let open = self.gate.open(Closed::Ending);
+                    self.tell_model(open);
+                }
+            }
             AnsweredBy::Menu => {
                 let patience = self.gate.be_patient(true);
                 self.tell_model(patience);
@@ -106,6 +124,33 @@ impl Bridge {
         if self.machine.message == Message::None {
             self.machine.greeting = None;
         }
+    }
+
+    /// The model has taken a pause in the mailbox's text for its end, and the call ends with what it
+    /// said into that. Only the maximum duration leaves no time for another message.
+    fn left_message_early(&self) -> bool {
+        !self.time_up && self.ending.as_ref().is_some_and(Ending::is_voicemail)
+    }
+
+    /// The tape would hold no more than the tail of it, and not who speaks. Returns whether there was one.
+    fn withdraw_early_message(&mut self) -> bool {
+        let withdrawn = self.ending.take().is_some();
+        if withdrawn {
+            self.publish(Change::VerdictWithdrawn);
+            // What this response has called is followed by the message, and by nothing else.
+            self.response.waits = true;
+        }
+        withdrawn
+    }
+
+    /// On hold it may be anything. The model knows what it waits for, and silence follows a tone.
+    fn tone_on_hold(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.tell(TONE_ON_HOLD);
+        let answer = self.gate.owe_answer();
+        self.tell_model(answer);
     }
 
     /// What was said so far, the machine did not record: from the start, then.

@@ -233,6 +233,14 @@ pub(super) const ALL: &[Scenario] = &[
         also: |seen, checks| {
             let held = seen.place(Role::System, "On hold");
             checks.that("the host sees it", held.is_some());
+            let person = seen.place(Role::Caller, "reception");
+            let meanwhile = held.zip(person).map(|(from, to)| {
+                let lines = seen.snapshot.transcript.iter();
+                let lines = lines.skip(from).take(to.saturating_sub(from));
+                lines.filter(|line| line.role == Role::Agent).count()
+            });
+            let silent = meanwhile == Some(0) && held < person;
+            checks.that("the agent is silent until the person speaks", silent);
             checks.that(
                 "nobody is asked whether they are there",
                 !seen.hears("still there"),

@@ -295,3 +295,62 @@ fn an_agent_who_begins_while_the_callee_speaks_is_interrupted_too() {
     let out = stage.at(3_210, audio("r2", "b", 1_600));
     assert_eq!(out, [], "nobody talks over the callee");
 }
+
+/// The model is lost at 3100, in the middle of a sentence of three seconds of which all was sent.
+fn lost_in_mid_sentence() -> Stage {
+    let mut stage = Stage::with(|settings| settings.interrupt_after = ms(250))
+        .prepared()
+        .greeted();
+    stage.agent_says(3_000, "r", "a", "It is about Thursday.", 24_000);
+    stage.at(3_100, super::sessions::GONE);
+    stage
+}
+
+/// The callee is heard from 3200 on, in frames of 20 ms.
+fn hears(stage: &mut Stage, levels: &[u8]) -> Vec<Output> {
+    let mut out = Vec::new();
+    for (index, level) in (0..).zip(levels) {
+        let at = 20 * index;
+        out.extend(stage.at(3_200 + at, super::sessions::frame(at, *level)));
+    }
+    out
+}
+
+#[test]
+fn a_callee_who_speaks_over_the_agent_while_the_model_is_lost_interrupts_it_too() {
+    let mut stage = lost_in_mid_sentence();
+    let clear = Output::Carrier(ToCarrier::Clear);
+    assert!(!hears(&mut stage, &[0x90; 12]).contains(&clear), "240 ms");
+    let out = stage.at(3_440, super::sessions::frame(240, 0x90));
+    assert!(out.contains(&clear), "260 ms: {out:?}");
+    assert_eq!(stage.bridge.interruptions(), 1);
+    let back = stage.at(3_600, ModelEvent::Offered);
+    assert!(
+        !super::sessions::recalled(&back)
+            .contains(&&super::sessions::said("It is about Thursday.")),
+        "nobody has heard it: {back:?}"
+    );
+    assert_eq!(
+        super::sessions::to_listen(&back),
+        13 * 160,
+        "what they said is heard"
+    );
+}
+
+#[test]
+fn an_mhm_while_the_model_is_lost_does_not_cut_the_agent_off() {
+    let mut stage = lost_in_mid_sentence();
+    let mhms = [[0x90; 10], [0xF8; 10]].concat().repeat(5);
+    let out = hears(&mut stage, &mhms);
+    assert!(!out.contains(&Output::Carrier(ToCarrier::Clear)));
+}
+
+#[test]
+fn nobody_interrupts_the_disclosure_while_the_model_is_lost() {
+    let mut stage = Stage::ringing();
+    stage.at(1_000, ATTACHED);
+    stage.tick(2_000);
+    stage.at(2_050, super::sessions::GONE);
+    let out = hears(&mut stage, &[0x90; 50]);
+    assert!(!out.contains(&Output::Carrier(ToCarrier::Clear)));
+}

@@ -85,16 +85,31 @@ fn a_mark_that_never_comes_back_delays_the_end_by_two_seconds() {
 #[test]
 fn a_machine_is_a_voicemail() {
     let mut stage = Stage::open();
+    stage.callee_says(2_500, 2_900, "please leave a message");
     stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
-    stage.at(
-        3_010,
+    stage.at(3_010, words("a", "Please call back."));
+    let mut sent = stage.at(3_020, audio("r", "a", 8_000));
+    sent.extend(stage.at(3_030, ModelEvent::AudioDone { item: "a" }));
+    let out = stage.at(
+        3_040,
         tool(
             "r",
             "end_call",
             r#"{"summary":"Left a message.","outcome":"voicemail"}"#,
         ),
     );
-    assert_eq!(hung_up(&stage.at(3_020, ended("r"))), Some(&End::Voicemail));
+    assert!(out.iter().any(|output| matches!(
+        output,
+        Output::Publish(Change::Verdict { outcome: Outcome::Voicemail, summary })
+            if summary == "Left a message."
+    )));
+    sent.extend(stage.at(3_050, ended("r")));
+    sent.extend(stage.run_until(4_000));
+    assert_eq!(hung_up(&sent), None, "the message is heard to its end");
+    assert_eq!(asked(&sent), 0, "and no goodbye is asked for");
+    let out = stage.at(4_050, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(2, Role::Agent, "Please call back.")]);
+    assert_eq!(hung_up(&out), Some(&End::Voicemail));
 }
 
 #[test]

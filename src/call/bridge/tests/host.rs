@@ -311,18 +311,95 @@ fn an_instruction_waits_for_the_next_turn_when_somebody_speaks() {
 }
 
 #[test]
-fn an_instruction_on_hold_or_without_a_line_is_kept_for_later() {
+fn an_instruction_on_hold_is_kept_for_what_the_agent_says_next() {
     let mut stage = Stage::open();
     stage.callee_says(2_400, 2_800, "c1");
     stage.at(2_900, ModelEvent::ResponseStarted { response: "r1" });
     stage.at(2_950, tool("r1", "wait", r#"{"reason":"hold"}"#));
     stage.at(3_000, ended("r1"));
-    let held = stage.at(3_500, instruct("Ask for the price."));
-    assert_eq!((told(&held).len(), asked_for(&held)), (1, 0));
+    stage.at(3_010, ModelEvent::Configured);
+    let mut held = stage.at(3_500, instruct("Ask for the price."));
+    assert_eq!(told(&held).len(), 1);
+    held.extend(stage.at(4_000, super::sessions::GONE));
+    held.extend(stage.at(4_100, instruct("And for the time.")));
+    held.extend(stage.at(4_200, ModelEvent::Offered));
+    held.extend(stage.at(4_300, ModelEvent::Configured));
+    assert_eq!(asked_for(&held), 0, "{held:?}");
+}
+
+#[test]
+fn an_instruction_without_a_line_is_acted_on_when_it_is_back() {
     let mut stage = Stage::open();
     stage.at(3_000, CarrierEvent::Detached);
     let gone = stage.at(3_100, instruct("Ask for the price."));
     assert_eq!((told(&gone).len(), asked_for(&gone)), (1, 0));
+    let mut back = stage.at(3_200, ModelEvent::Configured);
+    back.extend(stage.at(4_000, ATTACHED));
+    assert_eq!(asked_for(&back), 0);
+    assert_eq!(asked_for(&stage.at(4_100, ModelEvent::Configured)), 1);
+}
+
+#[test]
+fn an_instruction_without_a_model_is_acted_on_by_the_next_session() {
+    let mut stage = super::sessions::with_moment();
+    stage.at(3_000, super::sessions::GONE);
+    stage.at(3_100, instruct("Ask for the price."));
+    let waiting = stage.run_until(6_000);
+    assert!(
+        !waiting.iter().any(is_audio),
+        "the callee waits for nothing"
+    );
+    let back = stage.at(6_100, ModelEvent::Offered);
+    assert!(
+        told(&back)
+            .iter()
+            .any(|text| text.contains("Ask for the price.")),
+        "{back:?}"
+    );
+    assert_eq!(asked_for(&stage.at(6_200, ModelEvent::Configured)), 1);
+    // A call that ends has no use for it.
+    let mut ending = Stage::open();
+    ending.callee_says(2_500, 2_900, "bye");
+    ending.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    ending.at(3_010, tool("r", "end_call", END_CALL));
+    ending.at(3_020, super::sessions::GONE);
+    ending.at(3_100, instruct("Ask for the price."));
+    let mut back = ending.at(3_200, ModelEvent::Offered);
+    back.extend(ending.at(3_300, ModelEvent::Configured));
+    assert_eq!(asked_for(&back), 1, "the goodbye: {back:?}");
+}
+
+#[test]
+fn an_instruction_without_a_model_and_a_turn_of_the_callee_are_answered_once() {
+    let mut stage = Stage::open();
+    stage.at(3_000, super::sessions::GONE);
+    stage.at(3_100, instruct("Ask for the price."));
+    for index in 0..30 {
+        let time = 3_200 + 20 * index;
+        stage.at(time, super::sessions::frame(20 * index, 0x90));
+    }
+    let mut back = stage.at(4_000, ModelEvent::Offered);
+    back.extend(stage.at(4_100, ModelEvent::Configured));
+    assert_eq!(asked_for(&back), 0, "it is still being heard: {back:?}");
+    let mut back = stage.callee_says(4_200, 4_300, "c1");
+    back.extend(stage.at(4_350, ModelEvent::ResponseStarted { response: "r" }));
+    back.extend(stage.at(4_400, ended("r")));
+    back.extend(stage.run_until(9_000));
+    assert_eq!(asked_for(&back), 0, "the model answers by itself: {back:?}");
+}
+
+#[test]
+fn an_instruction_while_keys_are_pressed_is_kept_for_what_the_agent_says_next() {
+    let mut stage = Stage::open();
+    stage.at(3_000, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_010, tool("r", "press_keys", r#"{"digits":"1"}"#));
+    stage.at(3_020, ended("r"));
+    stage.at(3_030, ModelEvent::Configured);
+    stage.at(3_100, CarrierEvent::Detached);
+    let mut out = stage.at(3_200, instruct("Ask for the price."));
+    out.extend(stage.at(3_300, CarrierEvent::Attached(Stream::AfterKeys(1))));
+    out.extend(stage.at(3_400, ModelEvent::Configured));
+    assert_eq!(asked_for(&out), 0, "it listens first: {out:?}");
 }
 
 #[test]

@@ -195,11 +195,115 @@ fn a_tone_in_a_menu_or_after_keys_or_on_hold_is_none_of_a_mailbox() {
     for mut stage in [keys, hold] {
         let out = stage.at(6_000, answered(AnsweredBy::Tone));
         assert!(
-            !tells(&out, "message") && !out.iter().any(is_audio),
+            !tells(&out, "Leave one message") && !out.iter().any(is_audio),
             "{out:?}"
         );
         assert_eq!(hung_up(&out), None);
     }
+}
+
+/// The model waits for the tone, as it was told to.
+fn waiting_for_the_tone() -> Stage {
+    let mut stage = listening().prepared().greeted();
+    stage.callee_says(2_500, 2_900, "please leave a message");
+    stage.at(2_950, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(3_000, tool("r", "wait", r#"{"reason":"the beep"}"#));
+    stage.at(3_010, ended("r"));
+    stage.at(3_020, ModelEvent::Configured);
+    stage
+}
+
+#[test]
+fn a_model_that_waits_for_the_tone_is_told_of_it_and_asked() {
+    let mut stage = waiting_for_the_tone();
+    let out = stage.at(6_000, answered(AnsweredBy::Tone));
+    let [ToModel::Tell(told), ToModel::Respond(respond)] = to_model(&out)[..] else {
+        panic!("{out:?}");
+    };
+    assert!(told.contains("tone"), "{told}");
+    assert_eq!(respond, &Respond::default(), "it may also wait on");
+    let said = stage.agent_says(6_100, "m", "message", "Please call back.", 1_600);
+    assert_eq!(asked(&said), 0, "once");
+    // Its own end is a tape's, too.
+    stage.at(6_200, ModelEvent::ResponseStarted { response: "e" });
+    stage.at(6_210, tool("e", "end_call", VOICEMAIL));
+    stage.at(6_220, ended("e"));
+    let out = stage.at(6_500, CarrierEvent::Played(last_mark(&said)));
+    assert_eq!(hung_up(&out), Some(&End::Voicemail));
+}
+
+#[test]
+fn a_line_that_asks_to_wait_and_gives_a_tone_is_waited_on() {
+    let mut stage = waiting_for_the_tone();
+    stage.at(6_000, answered(AnsweredBy::Tone));
+    stage.at(6_100, ModelEvent::ResponseStarted { response: "w" });
+    stage.at(6_110, tool("w", "wait", r#"{"reason":"music"}"#));
+    let mut out = stage.at(6_120, ended("w"));
+    out.extend(stage.run_until(60_000));
+    assert_eq!(asked(&out), 0, "{out:?}");
+    assert_eq!(hung_up(&out), None);
+}
+
+const VOICEMAIL: &str = r#"{"summary":"Left a message.","outcome":"voicemail"}"#;
+
+/// A pause in the mailbox's text is taken for its end: message and `end_call`, three seconds long.
+/// Returns what was sent of it.
+fn too_early(stage: &mut Stage, is_over: bool) -> Vec<Output> {
+    stage.callee_says(2_500, 2_900, "please leave a message");
+    stage.at(2_950, ModelEvent::ResponseStarted { response: "r" });
+    stage.at(2_960, words("early", "Please call back."));
+    let mut sent = stage.at(2_970, audio("r", "early", 24_000));
+    stage.at(2_980, tool("r", "end_call", VOICEMAIL));
+    if is_over {
+        sent.extend(stage.at(2_990, ended("r")));
+    }
+    sent
+}
+
+#[test]
+fn a_tone_after_the_model_has_left_its_message_too_early_begins_it_anew() {
+    for who in [AnsweredBy::Tone, AnsweredBy::Mailbox] {
+        for is_over in [true, false] {
+            let mut stage = listening().prepared().greeted();
+            too_early(&mut stage, is_over);
+            let out = stage.at(4_000, answered(who));
+            assert!(out.contains(&Output::Carrier(ToCarrier::Clear)), "{out:?}");
+            assert_eq!(to_model(&out).contains(&&ToModel::Cancel), !is_over);
+            assert!(
+                out.contains(&Output::Publish(Change::VerdictWithdrawn)),
+                "no message was left: {out:?}"
+            );
+            assert_eq!(hung_up(&out), None);
+            if !is_over {
+                assert_eq!(asked(&stage.at(4_050, ended("r"))), 0);
+            }
+            // The deadline of the first ending means nothing any more.
+            leaves_a_message(&mut stage, 4_000, &out);
+        }
+    }
+}
+
+#[test]
+fn a_tone_does_not_take_back_another_end() {
+    let mut goodbye = listening().prepared().greeted();
+    goodbye.callee_says(2_500, 2_900, "bye");
+    let sent = goodbye.agent_says(3_000, "r", "a", "Goodbye.", 8_000);
+    goodbye.at(3_100, ModelEvent::ResponseStarted { response: "e" });
+    goodbye.at(3_110, tool("e", "end_call", END_CALL));
+    goodbye.at(3_120, ended("e"));
+    assert_eq!(goodbye.at(3_500, answered(AnsweredBy::Tone)), []);
+    let out = goodbye.at(4_100, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(hung_up(&out), Some(&End::Completed));
+    // Nor the maximum, of which a message would be no part.
+    let mut stage = Stage::with(|settings| {
+        settings.detects_machines = true;
+        settings.max_duration = ms(2_500);
+    })
+    .prepared()
+    .greeted();
+    too_early(&mut stage, true);
+    stage.run_until(3_600);
+    assert_eq!(stage.at(3_700, answered(AnsweredBy::Tone)), []);
 }
 
 #[test]

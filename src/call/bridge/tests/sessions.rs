@@ -372,6 +372,15 @@ fn an_expired_session_is_replaced() {
     };
     assert_eq!(stage.at(3_000, expired), [Output::OpenModel]);
     assert_eq!(stage.at(3_010, GONE), [], "its close says nothing new");
+    let back = stage.at(3_300, ModelEvent::Offered);
+    assert_eq!(back[0], Output::TakeModel);
+    assert_eq!(recalled(&back), [&said(GREETING)]);
+    stage.at(3_400, ModelEvent::Configured);
+    stage.callee_says(4_000, 4_500, "q");
+    let sent = stage.agent_says(4_600, "r", "a", "Yes.", 1_600);
+    let out = stage.at(5_000, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(2, Role::Agent, "Yes.")]);
+    assert_eq!(hung_up(&stage.run_until(60_000)), None);
 }
 
 #[test]

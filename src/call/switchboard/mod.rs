@@ -232,7 +232,7 @@ impl Switchboard {
             session.call.close_model();
         };
         // In this order: the call is final before the model is asked.
-        let counted = self.conclude(session, &end).await;
+        let counted = self.conclude(session, end).await;
         tokio::join!(self.clear_line(session), model);
         if !counted && session.dial() != Dial::Never {
             self.metrics.call_ended(session.call.status());

@@ -31,6 +31,9 @@ const IN_THE_ANSWER: LossMoment = LossMoment::InResponse {
 /// For so long after a stream was lost the carrier does not know that the callee is gone.
 const DEAD_FOR: Duration = Duration::from_millis(500);
 
+/// The same, for longer than anybody waits for another stream.
+const AWAY_FOR: Duration = Duration::from_secs(30);
+
 /// Asks the agent to wait and comes back after `time`. Meanwhile the line sends next to nothing, as one
 /// that leaves silence out.
 fn comes_back_after(time: Duration) -> Vec<Step> {
@@ -147,6 +150,24 @@ pub(super) const ALL: &[Scenario] = &[
             let fact = format!("over when the carrier said so ({more:.1} s after it)");
             // The three seconds of a stream that comes back would be two and a half more.
             checks.that(fact, more < 1.5);
+        },
+        ..Scenario::GOOD
+    },
+    Scenario {
+        name: "line-stays-away",
+        about: "the stream is lost, and no other comes: after three seconds the callee has hung up",
+        haste: 1,
+        options: || person(asks_and([Step::Hear(40), Step::LoseLine(AWAY_FOR)])),
+        outcome: Outcome::Partial,
+        also: |seen, checks| {
+            checks.same("streams", seen.streams(), 1);
+            let dropped = seen.place(Role::System, "The line dropped");
+            checks.that("it does not come back", dropped.is_none());
+            let cut_off = seen.cut_off().len();
+            checks.same("sentences that were cut off", cut_off, 1);
+            let lasted = seen.snapshot.duration_s;
+            let fact = format!("over long before the carrier would have said so ({lasted} s)");
+            checks.that(fact, lasted < 25.0);
         },
         ..Scenario::GOOD
     },

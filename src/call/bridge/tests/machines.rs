@@ -284,6 +284,18 @@ fn a_tone_after_the_model_has_left_its_message_too_early_begins_it_anew() {
 }
 
 #[test]
+fn a_tone_in_a_silent_end_call_is_followed_by_the_message_alone() {
+    let mut stage = listening().prepared().greeted();
+    stage.callee_says(2_500, 2_900, "please leave a message");
+    stage.agent_says(2_950, "r", "early", "Please call back.", 24_000);
+    stage.at(3_100, ModelEvent::ResponseStarted { response: "e" });
+    stage.at(3_110, tool("e", "end_call", VOICEMAIL));
+    let out = stage.at(3_200, answered(AnsweredBy::Tone));
+    assert_eq!(asked(&stage.at(3_250, ended("e"))), 0);
+    leaves_a_message(&mut stage, 3_200, &out);
+}
+
+#[test]
 fn a_tone_does_not_take_back_another_end() {
     let mut goodbye = listening().prepared().greeted();
     goodbye.callee_says(2_500, 2_900, "bye");

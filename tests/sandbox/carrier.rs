@@ -445,9 +445,7 @@ async fn faults_of_the_carrier() {
     };
     let sandbox = Sandbox::start(options).await.unwrap();
     let mut product = Product::start(&sandbox).await;
-    let again = format!("</Connect><Redirect>{}/twiml/1</Redirect>", product.url);
-    let twiml = product.twiml.lock().unwrap().replace("</Connect>", &again);
-    *product.twiml.lock().unwrap() = twiml;
+    product.asks_to_be_asked_again();
     let rest = Rest::new(&sandbox);
     let sid = rest.call(&product, &[]).await;
     let mut first = product.media().await;

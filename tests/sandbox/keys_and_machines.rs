@@ -236,9 +236,7 @@ async fn a_line_that_breaks_comes_back_by_the_redirect() {
     ]))
     .await;
     let mut product = Product::start(&sandbox).await;
-    let again = format!("</Connect><Redirect>{}/twiml/1</Redirect>", product.url);
-    let twiml = product.twiml.lock().unwrap().replace("</Connect>", &again);
-    *product.twiml.lock().unwrap() = twiml;
+    product.asks_to_be_asked_again();
     let rest = Rest::new(&sandbox);
     let sid = rest.call(&product, &[("To", ANY)]).await;
     let mut first = product.media().await;
@@ -274,9 +272,7 @@ async fn a_line_that_goes_dead_ends_without_another_stream() {
     ]))
     .await;
     let mut product = Product::start(&sandbox).await;
-    let again = format!("</Connect><Redirect>{}/twiml/1</Redirect>", product.url);
-    let twiml = product.twiml.lock().unwrap().replace("</Connect>", &again);
-    *product.twiml.lock().unwrap() = twiml;
+    product.asks_to_be_asked_again();
     let rest = Rest::new(&sandbox);
     let sid = rest.call(&product, &[("To", ANY)]).await;
     let mut media = product.media().await;

@@ -89,6 +89,13 @@ pub(crate) async fn media(
 }
 
 impl Product {
+    /// What it answers from now on has the carrier ask again when the stream is over.
+    pub(crate) fn asks_to_be_asked_again(&self) {
+        let again = format!("</Connect><Redirect>{}/twiml/1</Redirect>", self.url);
+        let mut twiml = self.twiml.lock().unwrap();
+        *twiml = twiml.replace("</Connect>", &again);
+    }
+
     pub(crate) async fn start(sandbox: &Sandbox) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

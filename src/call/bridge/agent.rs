@@ -20,7 +20,7 @@ impl Bridge {
         self.session_begins();
         self.prepare_greeting(0);
         for frame in std::mem::take(&mut self.early).frames() {
-            self.send(ToModel::Audio(frame.clone()));
+            self.send(ToModel::Audio(frame));
         }
     }
 

@@ -216,8 +216,7 @@ impl Bridge {
         // Kept until it is answered: this session may be lost, too.
         self.utterance = std::mem::take(&mut self.early);
         for frame in self.utterance.frames() {
-            self.out
-                .push_back(Output::Model(ToModel::Audio(frame.clone())));
+            self.out.push_back(Output::Model(ToModel::Audio(frame)));
         }
         // A turn that it hears is answered when it has heard it.
         let hears = is_audible && !self.utterance.is_empty();

@@ -3,13 +3,14 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
 
-/// Bytes read from a socket at once: some frames. The library's default costs a quarter of a megabyte
-/// a call.
-pub const READ_BUFFER: usize = 4 * 1024;
+/// Bytes read from a socket at once: a frame or two, which is what comes at a time. What a socket keeps
+/// for it grows to twice this, or to its longest message; the library's default costs a quarter of a
+/// megabyte a call.
+pub const READ_BUFFER: usize = 1024;
 
 /// Bytes that are gathered before they are written, where much is sent at once. What a socket keeps
 /// for it grows to this and its longest message, and stays so.
@@ -46,23 +47,42 @@ impl<W> Socket<W> {
         Pin::new(&mut self.inner).start_send(message)
     }
 
+    /// Writes what was queued.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn poll_flush<M, E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
+    where
+        W: Sink<M, Error = E> + Unpin,
+    {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        if flushed.is_ready() {
+            self.unflushed = false;
+        }
+        flushed
+    }
+
+    /// The next message, while what was queued is being written.
+    pub fn poll_recv<M, E>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<M, E>>>
+    where
+        W: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
+    {
+        if let Poll::Ready(Err(gone)) = self.poll_flush(cx) {
+            return Poll::Ready(Some(Err(gone)));
+        }
+        Pin::new(&mut self.inner).poll_next(cx)
+    }
+
     /// The next message, while what was queued is being written. Safe to cancel.
     pub async fn recv<M, E>(&mut self) -> Option<Result<M, E>>
     where
         W: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Unpin,
     {
-        poll_fn(|cx| {
-            if self.unflushed
-                && let Poll::Ready(flushed) = Pin::new(&mut self.inner).poll_flush(cx)
-            {
-                self.unflushed = false;
-                if let Err(gone) = flushed {
-                    return Poll::Ready(Some(Err(gone)));
-                }
-            }
-            Pin::new(&mut self.inner).poll_next(cx)
-        })
-        .await
+        poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Writes what is queued and closes the socket.

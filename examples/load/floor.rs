@@ -11,7 +11,7 @@ use tokio_tungstenite::{accept_hdr_async_with_config, connect_async_with_config}
 use crate::Failure;
 
 /// What the program has for these, too (`socket::READ_BUFFER`, `socket::WRITE_BUFFER`).
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 1024;
 const WRITE_BUFFER: usize = 1024;
 
 /// Relays until its input ends; prints its port first.

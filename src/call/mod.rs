@@ -1,8 +1,8 @@
 //! A phone call, from the order to the last word.
 //!
 //! - [`switchboard`]: places calls, passes on what the carrier reports, ends them.
-//! - [`session`]: what webhooks and tools hold of a call; [`registry`] keeps them all, [`token`]
-//!   lets their media streams in.
+//! - [`session`]: what webhooks and tools hold of a call, and [`orders`] they give its driver;
+//!   [`registry`] keeps them all, [`token`] lets their media streams in.
 //! - [`record`]: how a call stands, as [`snapshot`] shows it; the transcript is kept in order here.
 //! - [`host`]: what the agent that placed the call may do to it while it goes on.
 //! - [`bridge`]: the conversation between carrier and model, a pure state machine; [`drive`]
@@ -17,6 +17,7 @@ pub mod drive;
 pub mod host;
 pub mod journal;
 pub mod language;
+mod orders;
 pub mod record;
 pub mod registry;
 pub mod session;

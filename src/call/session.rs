@@ -5,17 +5,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::bridge::event::{AnsweredBy, End};
-use super::drive::{CarrierStream, Order};
+use super::drive::CarrierStream;
 use super::host::HostError;
+use super::orders::{Giver, Order, Orders, orders};
 use super::record::Call;
 use super::token::StreamTokens;
 use crate::store::calls::{LineState, Saved};
-
-/// Orders that may wait for a driver, which takes them at once: of the carrier, and as many of the host.
-const ORDERS: usize = 8;
 
 /// What became of the request to dial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,34 +26,6 @@ pub(super) enum Dial {
     Never,
     /// The answer was lost: the phone may ring.
     Unknown,
-}
-
-/// What a driver is told to do.
-#[derive(Debug)]
-pub(super) struct Orders {
-    carriers: mpsc::Receiver<Order>,
-    /// What the host says waits by itself: it must not displace a stream, nor who answered.
-    hosts: mpsc::Receiver<Order>,
-    ending: watch::Receiver<Option<End>>,
-    /// The end was given out.
-    ended: bool,
-}
-
-impl Orders {
-    /// The next order, the end before all others, and the host's last; none if nobody is left to give
-    /// any.
-    pub(super) async fn next(&mut self) -> Option<Order> {
-        tokio::select! {
-            biased;
-            end = self.ending.wait_for(Option::is_some), if !self.ended => {
-                let end = end.ok()?.clone();
-                self.ended = true;
-                end.map(Order::End)
-            }
-            order = self.carriers.recv() => order,
-            order = self.hosts.recv() => order,
-        }
-    }
 }
 
 /// See the module.
@@ -77,18 +47,13 @@ pub struct Session {
     dial: watch::Sender<Dial>,
     /// Somebody sees to it that a line that showed up late is hung up.
     late_hang_up: AtomicBool,
-    orders: mpsc::Sender<Order>,
-    host_orders: mpsc::Sender<Order>,
-    /// The first order to end the call. Not among the others: it must not find their queue full.
-    end: watch::Sender<Option<End>>,
+    orders: Giver,
 }
 
 impl Session {
     /// A session, and the orders that its driver must follow.
     pub(super) fn new(call: Call, model: String) -> (Arc<Self>, Orders) {
-        let (orders, carriers) = mpsc::channel(ORDERS);
-        let (host_orders, hosts) = mpsc::channel(ORDERS);
-        let (end, ending) = watch::channel(None);
+        let (giver, orders) = orders();
         let session = Self {
             call,
             tokens: StreamTokens::default(),
@@ -98,40 +63,22 @@ impl Session {
             complete: AtomicBool::new(false),
             dial: watch::Sender::new(Dial::Pending),
             late_hang_up: AtomicBool::new(false),
-            orders,
-            host_orders,
-            end,
-        };
-        let orders = Orders {
-            carriers,
-            hosts,
-            ending,
-            ended: false,
+            orders: giver,
         };
         (Arc::new(session), orders)
     }
 
     /// Connects a media stream that has shown its token. Returns false if nobody takes it any more.
     pub fn attach(&self, stream: CarrierStream) -> bool {
-        self.orders
-            .try_send(Order::Attach(Box::new(stream)))
-            .is_ok()
+        self.orders.carrier(Order::Attach(Box::new(stream))).is_ok()
     }
 
     /// Ends the call for this reason, unless it is ending already.
     pub fn end(&self, end: End) {
-        if self.orders.is_closed() {
+        if let Err(end) = self.orders.end(end) {
             // The driver is gone.
             self.call.finish(&end, Utc::now());
-            return;
         }
-        self.end.send_if_modified(|known| {
-            let first = known.is_none();
-            if first {
-                *known = Some(end);
-            }
-            first
-        });
     }
 
     /// A line that showed up late must be hung up: whether that is for the caller to do.
@@ -141,7 +88,7 @@ impl Session {
 
     /// Tells the conversation who answered the phone.
     pub(super) fn answered_by(&self, who: AnsweredBy) {
-        if self.orders.try_send(Order::Answered(who)).is_err() {
+        if self.orders.carrier(Order::Answered(who)).is_err() {
             tracing::debug!(call = %self.call.id, "who answered is known too late");
         }
     }
@@ -154,9 +101,7 @@ impl Session {
     pub fn answer(&self, question: &str, text: &str) -> Result<(), HostError> {
         self.call.answer(question, text, || {
             let (question, text) = (question.to_owned(), text.to_owned());
-            (self.host_orders)
-                .try_send(Order::Answer { question, text })
-                .is_ok()
+            self.orders.host(Order::Answer { question, text }).is_ok()
         })
     }
 
@@ -166,11 +111,8 @@ impl Session {
     ///
     /// [`HostError`] says why it is not heard.
     pub fn instruct(&self, text: &str) -> Result<(), HostError> {
-        self.call.instruct(|| {
-            (self.host_orders)
-                .try_send(Order::Instruct(text.to_owned()))
-                .is_ok()
-        })
+        self.call
+            .instruct(|| self.orders.host(Order::Instruct(text.to_owned())).is_ok())
     }
 
     /// Remembers what became of the request to dial; what was known first stays.
@@ -240,35 +182,5 @@ impl Session {
         // The sender lives as long as the session.
         let mut dial = self.dial.subscribe();
         let _ = dial.wait_for(|dial| *dial != Dial::Pending).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::call::record::Brief;
-    use crate::phone::E164;
-
-    #[tokio::test]
-    async fn a_host_that_floods_a_call_displaces_nothing_of_the_carrier() {
-        let brief = Brief {
-            to: E164::parse("+390612345678").unwrap(),
-            from: E164::parse("+15005550006").unwrap(),
-            mission: "m".into(),
-            language: "it-IT".parse().unwrap(),
-            max_duration: Duration::from_secs(600),
-        };
-        let call = Call::new(uuid::Uuid::new_v4(), brief, Utc::now(), Arc::default());
-        let (session, mut orders) = Session::new(call, "model".into());
-        while session.instruct("Ask for the price.").is_ok() {}
-        assert_eq!(session.instruct("And more."), Err(HostError::Busy));
-        session.answered_by(AnsweredBy::Fax);
-        let first = orders.next().await;
-        assert!(matches!(first, Some(Order::Answered(AnsweredBy::Fax))));
-        for _ in 0..ORDERS {
-            assert!(matches!(orders.next().await, Some(Order::Instruct(_))));
-        }
-        session.end(End::HostHungUp);
-        assert!(matches!(orders.next().await, Some(Order::End(_))));
     }
 }

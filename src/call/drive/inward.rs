@@ -10,7 +10,7 @@ use crate::call::trace;
 use crate::realtime::event::{self as model_wire, Parsed};
 use crate::realtime::reopen::{NotReopened, closed, unless_over};
 use crate::realtime::socket::{ModelMessage, is_worth_reopening};
-use crate::twilio::frame::{self as carrier_wire, Frame};
+use crate::twilio::frame::{self as carrier_wire, Frame, Malformed};
 
 /// Malformed messages in one call that are logged; the rest are counted.
 const MALFORMED_LOGGED: u32 = 3;
@@ -18,25 +18,40 @@ const MALFORMED_LOGGED: u32 = 3;
 impl Driver {
     pub(super) fn carrier_message(&mut self, message: Option<Result<ws::Message, axum::Error>>) {
         self.carrier_pulse.heard = true;
-        match message {
-            Some(Ok(ws::Message::Text(text))) => {
-                let text = Bytes::from(text);
-                match carrier_wire::parse(&text) {
-                    Ok(Frame::Event(event)) => {
-                        trace::from_carrier(&event);
-                        let gone = event == CarrierEvent::Detached;
-                        self.input(Input::Carrier(event));
-                        if gone {
-                            self.carrier = None;
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(error) => self.count_malformed("carrier", &error),
+        if let Some(Ok(ws::Message::Text(text))) = message {
+            let text = Bytes::from(text);
+            match carrier_wire::parse(&text) {
+                Ok(Frame::Event(event @ CarrierEvent::Audio { .. })) => {
+                    self.input(Input::Carrier(event));
+                }
+                frame => self.in_story(|driver| driver.carrier_frame(frame)),
+            }
+        } else {
+            self.in_story(|driver| driver.carrier_wordless(message));
+        }
+    }
+
+    fn carrier_frame(&mut self, frame: Result<Frame<'_>, Malformed>) {
+        match frame {
+            Ok(Frame::Event(event)) => {
+                trace::from_carrier(&event);
+                let gone = event == CarrierEvent::Detached;
+                self.input(Input::Carrier(event));
+                if gone {
+                    self.carrier = None;
                 }
             }
-            Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => {}
+            Ok(_) => {}
+            Err(error) => self.count_malformed("carrier", &error),
+        }
+    }
+
+    /// A message without text, or the end of the stream.
+    fn carrier_wordless(&mut self, message: Option<Result<ws::Message, axum::Error>>) {
+        match message {
             Some(Ok(ws::Message::Binary(_))) => self.count_malformed("carrier", &"a binary frame"),
             Some(Ok(ws::Message::Close(_))) | None => self.carrier_gone(),
+            Some(Ok(_)) => {}
             Some(Err(error)) => {
                 tracing::debug!(%error, "carrier stream broke");
                 self.carrier_gone();
@@ -49,8 +64,23 @@ impl Driver {
         message: Option<Result<ModelMessage, tungstenite::Error>>,
     ) {
         self.model_pulse.heard = true;
+        if let Some(Ok(ModelMessage::Text(text))) = message {
+            let text = Bytes::from(text);
+            match model_wire::parse(&text) {
+                Ok(Parsed::Event(event @ ModelEvent::Audio { .. })) => {
+                    self.input(Input::Model(event));
+                }
+                Ok(Parsed::Ignored) => {}
+                parsed => self.in_story(|driver| driver.model_event(parsed, &text)),
+            }
+        } else {
+            self.in_story(|driver| driver.model_wordless(message));
+        }
+    }
+
+    /// A message without text, or the end of the session.
+    fn model_wordless(&mut self, message: Option<Result<ModelMessage, tungstenite::Error>>) {
         match message {
-            Some(Ok(ModelMessage::Text(text))) => self.model_text(&Bytes::from(text)),
             Some(Ok(ModelMessage::Binary(_))) => self.count_malformed("model", &"a binary frame"),
             Some(Ok(ModelMessage::Close(frame))) => {
                 let code = frame.as_ref().map(|frame| u16::from(frame.code));
@@ -78,8 +108,8 @@ impl Driver {
         }
     }
 
-    pub(super) fn model_text(&mut self, text: &Bytes) {
-        match model_wire::parse(text) {
+    fn model_event(&mut self, parsed: Result<Parsed<'_>, model_wire::Malformed>, text: &Bytes) {
+        match parsed {
             Ok(Parsed::Event(event)) => {
                 if event == ModelEvent::Configured {
                     self.answer_ready(Ok(()));
@@ -115,7 +145,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn count_malformed(&mut self, whose: &str, what: &dyn std::fmt::Display) {
+    fn count_malformed(&mut self, whose: &str, what: &dyn std::fmt::Display) {
         self.malformed += 1;
         if self.malformed <= MALFORMED_LOGGED {
             tracing::warn!(whose, %what, count = self.malformed, "malformed message ignored");

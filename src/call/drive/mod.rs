@@ -19,6 +19,7 @@ use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
+use tracing::{Instrument as _, Span};
 
 use super::bridge::Bridge;
 use super::bridge::event::{
@@ -64,6 +65,8 @@ type UnderWay<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// See the module.
 pub(super) struct Driver {
     session: Arc<Session>,
+    /// The span in which the call's lines stand in the log.
+    story: Span,
     bridge: Bridge,
     setup: Setup,
     orders: Orders,
@@ -104,6 +107,7 @@ impl Driver {
     ) -> Self {
         let began = Instant::now();
         Self {
+            story: tracing::info_span!("call", id = %session.call.id),
             session,
             bridge,
             setup,
@@ -131,10 +135,11 @@ impl Driver {
     /// model's socket and has the carrier press keys.
     pub(super) async fn run(&mut self, board: &Arc<Switchboard>) -> End {
         let connecting = Arc::clone(board);
-        self.connecting = Some(Box::pin(async move {
+        let connecting = async move {
             let opened = tokio::time::timeout(CONNECT, connecting.connect_model()).await;
             opened.unwrap_or_else(|_| Err(ConnectError::Unreachable("no answer in 10 s".into())))
-        }));
+        };
+        self.connecting = Some(self.under_way(connecting));
         let timer = tokio::time::sleep_until(self.began);
         tokio::pin!(timer);
         let end = poll_fn(|cx| self.turn(cx, timer.as_mut(), board)).await;
@@ -143,6 +148,21 @@ impl Driver {
             .unwrap_or("the call was ended before it was placed");
         self.answer_ready(Err(why.to_owned()));
         end
+    }
+
+    /// The span in which the call's lines stand in the log.
+    pub(super) fn story(&self) -> Span {
+        self.story.clone()
+    }
+
+    /// What is logged in `act` stands in the story of the call. Audio passes outside of it: to enter
+    /// and leave a span is a good part of what a frame would cost.
+    fn in_story<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.story.clone().in_scope(|| act(self))
+    }
+
+    fn under_way<T>(&self, work: impl Future<Output = T> + Send + 'static) -> UnderWay<T> {
+        Box::pin(work.instrument(self.story.clone()))
     }
 
     /// Does all there is to do, and sees to it that this task is woken for what comes next.
@@ -174,19 +194,19 @@ impl Driver {
         // What the bridge wants before anything has happened.
         self.drain(board)?;
         while let Poll::Ready(order) = self.orders.poll_next(cx) {
-            self.order(order);
+            self.in_story(|driver| driver.order(order));
             self.drain(board)?;
         }
         if let Poll::Ready(opened) = poll_done(&mut self.connecting, cx) {
-            self.connected(opened);
+            self.in_story(|driver| driver.connected(opened));
             self.drain(board)?;
         }
         if let Poll::Ready(answer) = poll_done(&mut self.pressing, cx) {
-            self.input(Input::Command(Command::Keys(answer)));
+            self.in_story(|driver| driver.input(Input::Command(Command::Keys(answer))));
             self.drain(board)?;
         }
         if let Poll::Ready(opened) = poll_done(&mut self.opening, cx) {
-            self.opened(opened);
+            self.in_story(|driver| driver.opened(opened));
             self.drain(board)?;
         }
         self.hear_carrier(cx, board)?;
@@ -249,6 +269,11 @@ impl Driver {
         }
         // It must be set anew.
         self.looks_again = true;
+        self.in_story(|driver| driver.on_time(due));
+        self.drain(board)
+    }
+
+    fn on_time(&mut self, due: Option<Instant>) {
         let now = Instant::now();
         if self.carrier_pulse.stopped(now) && self.carrier.is_some() {
             tracing::warn!("the carrier's stream fell silent");
@@ -261,7 +286,6 @@ impl Driver {
         if due.is_some_and(|due| due <= now) {
             self.input(Input::Tick);
         }
-        self.drain(board)
     }
 
     /// Has both sockets write what was queued for them meanwhile.

@@ -28,47 +28,57 @@ impl Driver {
     pub(super) fn drain(&mut self, board: &Arc<Switchboard>) -> ControlFlow<End> {
         while let Some(output) = self.bridge.poll() {
             match output {
-                Output::Carrier(to) => {
-                    trace::to_carrier(&to);
-                    self.send_to_carrier(&to);
-                }
-                Output::Model(to) => {
-                    trace::to_model(&to);
-                    if let ToModel::Truncate { .. } = to {
-                        self.session.call.metrics().truncated();
-                    }
-                    self.send_to_model(&to);
-                }
-                Output::OpenModel => {
-                    let (board, setup) = (Arc::clone(board), self.setup.clone());
-                    self.opening = Some(Box::pin(async move { board.reopen_model(&setup).await }));
-                    self.looks_again = true;
-                }
-                Output::TakeModel => {
-                    tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
-                    self.session.call.metrics().reattached(Peer::Model);
-                    self.model = self.offered.take();
-                    self.model_pulse.heard = true;
-                    self.looks_again = true;
-                }
-                Output::PressKeys { number, digits } => {
-                    let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
-                    let request = async move { board.press_keys(&session, number, &digits).await };
-                    self.pressing = Some(Box::pin(request));
-                    self.looks_again = true;
-                }
-                Output::Publish(change) => self.publish(change),
-                Output::HangUp(end) => {
-                    let metrics = self.session.call.metrics();
-                    metrics.barged_in(self.bridge.interruptions());
-                    return ControlFlow::Break(end);
-                }
+                Output::Carrier(to @ ToCarrier::Audio(_)) => self.send_to_carrier(&to),
+                Output::Model(to @ ToModel::Audio(_)) => self.send_to_model(&to),
+                other => self.in_story(|driver| driver.carry_out(other, board))?,
             }
         }
         ControlFlow::Continue(())
     }
 
-    pub(super) fn send_to_carrier(&mut self, to: &ToCarrier) {
+    fn carry_out(&mut self, output: Output, board: &Arc<Switchboard>) -> ControlFlow<End> {
+        match output {
+            Output::Carrier(to) => {
+                trace::to_carrier(&to);
+                self.send_to_carrier(&to);
+            }
+            Output::Model(to) => {
+                trace::to_model(&to);
+                if let ToModel::Truncate { .. } = to {
+                    self.session.call.metrics().truncated();
+                }
+                self.send_to_model(&to);
+            }
+            Output::OpenModel => {
+                let (board, setup) = (Arc::clone(board), self.setup.clone());
+                let opening = async move { board.reopen_model(&setup).await };
+                self.opening = Some(self.under_way(opening));
+                self.looks_again = true;
+            }
+            Output::TakeModel => {
+                tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
+                self.session.call.metrics().reattached(Peer::Model);
+                self.model = self.offered.take();
+                self.model_pulse.heard = true;
+                self.looks_again = true;
+            }
+            Output::PressKeys { number, digits } => {
+                let (board, session) = (Arc::clone(board), Arc::clone(&self.session));
+                let request = async move { board.press_keys(&session, number, &digits).await };
+                self.pressing = Some(self.under_way(request));
+                self.looks_again = true;
+            }
+            Output::Publish(change) => self.publish(change),
+            Output::HangUp(end) => {
+                let metrics = self.session.call.metrics();
+                metrics.barged_in(self.bridge.interruptions());
+                return ControlFlow::Break(end);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn send_to_carrier(&mut self, to: &ToCarrier) {
         let Some(stream) = &mut self.carrier else {
             return;
         };
@@ -77,15 +87,19 @@ impl Driver {
             return;
         };
         if let Err(error) = stream.socket.send(ws::Message::Text(text)) {
-            tracing::debug!(%error, "carrier stream does not take audio");
-            let full = error.into_inner();
-            let full = full.downcast_ref::<tungstenite::Error>();
-            if let Some(tungstenite::Error::WriteBufferFull(_)) = full {
-                let why = "The carrier's stream did not take the agent's audio: the connection to Twilio is too slow.";
-                self.input(Input::Command(Command::End(End::Failed(why.into()))));
-            } else {
-                self.carrier_gone();
-            }
+            self.in_story(|driver| driver.not_taken_by_carrier(error));
+        }
+    }
+
+    fn not_taken_by_carrier(&mut self, error: axum::Error) {
+        tracing::debug!(%error, "carrier stream does not take audio");
+        let full = error.into_inner();
+        let full = full.downcast_ref::<tungstenite::Error>();
+        if let Some(tungstenite::Error::WriteBufferFull(_)) = full {
+            let why = "The carrier's stream did not take the agent's audio: the connection to Twilio is too slow.";
+            self.input(Input::Command(Command::End(End::Failed(why.into()))));
+        } else {
+            self.carrier_gone();
         }
     }
 
@@ -111,15 +125,17 @@ impl Driver {
         let Ok(text) = tungstenite::Utf8Bytes::try_from(text) else {
             return;
         };
-        match socket.send(ModelMessage::Text(text)) {
-            Ok(()) => {}
-            Err(tungstenite::Error::WriteBufferFull(_)) => {
-                self.lost("The voice model did not take the callee's audio: the connection to it is too slow.", true);
-            }
-            Err(error) => {
-                let why = format!("The connection to the voice model broke: {error}.");
-                self.lost(&why, true);
-            }
+        if let Err(error) = socket.send(ModelMessage::Text(text)) {
+            self.in_story(|driver| driver.not_taken_by_model(&error));
+        }
+    }
+
+    fn not_taken_by_model(&mut self, error: &tungstenite::Error) {
+        if let tungstenite::Error::WriteBufferFull(_) = error {
+            self.lost("The voice model did not take the callee's audio: the connection to it is too slow.", true);
+        } else {
+            let why = format!("The connection to the voice model broke: {error}.");
+            self.lost(&why, true);
         }
     }
 

@@ -30,6 +30,7 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::bridge::event::End;
@@ -208,11 +209,13 @@ impl Switchboard {
     /// The life of a call, from before it is dialled to after it is hung up.
     async fn run(self: Arc<Self>, session: Arc<Session>, mut driver: Box<Driver>) {
         // A bug in one call must neither leave its line open nor touch another call.
+        let story = driver.story();
         let running = Box::pin(AssertUnwindSafe(driver.run(&self)).catch_unwind());
         let ended = running.await;
         let end = ended.unwrap_or_else(|_| End::Failed("An internal error ended the call.".into()));
         // In a box: while a call goes on, nothing is held for its end.
-        Box::pin(self.wind_up(&session, &mut driver, &end)).await;
+        let winding_up = self.wind_up(&session, &mut driver, &end);
+        Box::pin(winding_up.instrument(story)).await;
     }
 
     /// What follows the end of a conversation.

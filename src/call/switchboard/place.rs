@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{Switchboard, VoiceLine};
@@ -425,9 +424,8 @@ impl Switchboard {
         });
         let (ready, is_ready) = oneshot::channel();
         let driver = Driver::new(Arc::clone(&session), bridge, setup, orders, ready);
-        let story = tracing::info_span!("call", id = %session.call.id);
         let run = Arc::clone(self).run(Arc::clone(&session), Box::new(driver));
-        self.tasks.spawn(run.instrument(story));
+        self.tasks.spawn(run);
 
         if let Ok(answer) = tokio::time::timeout(MODEL_READY, is_ready).await {
             let answer = answer.unwrap_or_else(|_| Err("the call's task failed".into()));

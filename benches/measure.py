@@ -29,7 +29,7 @@ BINARY = ROOT / "target/release/openagent-messaging"
 # Calls, and seconds of conversation for each of program and floor.
 LOADS = [(50, 30), (200, 30), (400, 20)]
 TLS_CALLS = 100
-TLS_SECONDS = 20
+TLS_SECONDS = 12
 GROWTH_SECONDS = 8
 TLS = [
     ("no TLS", []),
@@ -92,7 +92,7 @@ def tls():
     rows = ["| model's leg | CPU per call, ms a second | times the floor | handshakes: full, resumed |",
             "|---|---|---|---|"]
     for number, (name, options) in enumerate(TLS):
-        _, report = load(f"tls-{number}", TLS_CALLS, TLS_SECONDS, *options)
+        _, report = load(f"tls-{number}", TLS_CALLS, TLS_SECONDS, "--no-barge-in", *options)
         shakes = report.get("tls")
         shakes = f"{shakes['full']}, {shakes['resumed']}" if shakes else "–"
         cpu = report["product"]["cpu_s_per_call_s"] * 1e3
@@ -102,7 +102,7 @@ def tls():
 
 def allocations():
     run("cargo", "build", "--release", "--locked", "--example", "counted")
-    _, report = load("allocations", 50, 20, "--allocations")
+    _, report = load("allocations", 50, 10, "--allocations", "--no-barge-in")
     each = report["product"]["allocations_per_frame"]
     put("allocations", f"{each:.3f} a frame at 50 calls, over both directions, everything in the process "
         "included.")

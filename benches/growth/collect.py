@@ -21,7 +21,7 @@ CALLS = [1, 5, 10, 25, 50, 100, 200, 300, 400, 500, 600, 700, 800]
 def load(calls, seconds):
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [ROOT / "target/release/examples/load", "--calls", str(calls),
-                   "--seconds", str(seconds), "--json", report.name]
+                   "--seconds", str(seconds), "--no-barge-in", "--json", report.name]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
             print(f"{calls} calls: the run failed", file=sys.stderr)

@@ -64,6 +64,8 @@ struct Task {
     program: Option<PathBuf>,
     tls: Option<Tls>,
     allocations: bool,
+    /// In the end, every callee talks over the agent.
+    barge_in: bool,
 }
 
 impl Task {
@@ -77,6 +79,7 @@ impl Task {
             program: None,
             tls: None,
             allocations: false,
+            barge_in: true,
         };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{word} takes a value"));
@@ -95,6 +98,7 @@ impl Task {
                     task.tls.get_or_insert_default().record = Some(value()?.parse()?);
                 }
                 "--allocations" => task.allocations = true,
+                "--no-barge-in" => task.barge_in = false,
                 _ => return Err(format!("{word} is not known; see docs/performance.md").into()),
             }
         }
@@ -219,6 +223,8 @@ async fn load(task: &Task, pinned_here: bool) -> Result<(), Failure> {
     floors.idle_kib = usage::resident(relay.process);
 
     set_up(&world, &product, &relay).await?;
+    ours.begun_kib = usage::resident(product.process);
+    floors.begun_kib = usage::resident(relay.process);
     let slices = task.seconds.div_ceil(SLICE.as_secs()).max(1);
     let (began, used) = (Instant::now(), usage::cpu(std::process::id()));
     let (mut allocated, mut frames) = (0, 0);
@@ -238,7 +244,9 @@ async fn load(task: &Task, pinned_here: bool) -> Result<(), Failure> {
         (usage::cpu(std::process::id()) - used) as f64 / began.elapsed().as_nanos() as f64;
     ours.loaded_kib = usage::resident(product.process);
     floors.loaded_kib = usage::resident(relay.process);
-    interrupt(&world).await;
+    if task.barge_in {
+        interrupt(&world).await;
+    }
 
     if world.lost.load(Ordering::Relaxed) > 0 {
         return Err("sockets ended before the end".into());

@@ -13,6 +13,9 @@ pub struct Figures {
     /// Nanoseconds of conversation, all calls together.
     pub call_ns: f64,
     pub idle_kib: u64,
+    /// With all calls, before their conversations.
+    pub begun_kib: u64,
+    /// The same at their end.
     pub loaded_kib: u64,
     pub samples: Samples,
 }
@@ -22,15 +25,16 @@ impl Figures {
         self.cpu_ns as f64 / self.call_ns.max(1.0)
     }
 
-    fn per_call_kib(&self, calls: usize) -> f64 {
-        self.loaded_kib.saturating_sub(self.idle_kib) as f64 / calls.max(1) as f64
+    fn per_call_kib(&self, resident: u64, calls: usize) -> f64 {
+        resident.saturating_sub(self.idle_kib) as f64 / calls.max(1) as f64
     }
 
     fn json(&mut self, calls: usize) -> Value {
         json!({
             "cpu_s_per_call_s": self.cpu(),
             "rss_idle_kib": self.idle_kib,
-            "rss_per_call_kib": self.per_call_kib(calls),
+            "rss_per_call_begun_kib": self.per_call_kib(self.begun_kib, calls),
+            "rss_per_call_kib": self.per_call_kib(self.loaded_kib, calls),
             "frames": self.samples.frames,
             "latency_ms": {
                 "inbound": quantiles(&mut self.samples.inbound),
@@ -149,8 +153,19 @@ pub fn table(all: &Value) -> String {
     );
     let idle = |of: &Value| number(&of["rss_idle_kib"], 0);
     row("memory idle, KiB", idle(product), idle(floor));
-    let each = |of: &Value| number(&of["rss_per_call_kib"], 1);
-    row("memory per call, KiB", each(product), each(floor));
+    let each = |of: &Value| {
+        let at = |when: &str| number(&of[when], 1);
+        format!(
+            "{} / {}",
+            at("rss_per_call_begun_kib"),
+            at("rss_per_call_kib")
+        )
+    };
+    row(
+        "memory per call, KiB: at the beginning / at the end",
+        each(product),
+        each(floor),
+    );
     let allocations = number(&product["allocations_per_frame"], 3);
     row(
         "allocations per frame, libraries included",

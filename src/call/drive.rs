@@ -508,6 +508,7 @@ impl Driver {
                     let request = async move { board.press_keys(&session, number, &digits).await };
                     self.pressing = Some(Box::pin(request));
                 }
+                Output::KeepMoment(recording) => board.keep_moment(&self.setup, recording),
                 Output::Publish(change) => self.publish(change),
                 Output::HangUp(end) => {
                     let metrics = self.session.call.metrics();

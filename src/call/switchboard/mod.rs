@@ -36,6 +36,7 @@ use super::bridge::event::End;
 use super::disclosure;
 use super::drive::Driver;
 use super::journal::{self, Changes};
+use super::moments::Moments;
 use super::record::Call;
 use super::registry::Registry;
 use super::session::{Dial, Session};
@@ -92,6 +93,7 @@ pub struct Switchboard {
     registry: Arc<Registry>,
     keys: Keys<Uuid>,
     orphans: Orphans,
+    moments: Moments,
     line: Result<VoiceLine, Vec<String>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -135,6 +137,7 @@ impl Switchboard {
             registry: Arc::default(),
             keys: Keys::default(),
             orphans: Orphans::default(),
+            moments: Moments::default(),
             line,
             tasks: TaskTracker::new(),
             stop,

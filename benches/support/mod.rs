@@ -16,6 +16,7 @@ use openagent_messaging::call::record::{Brief, Call, Lines};
 use openagent_messaging::call::snapshot::Role;
 use openagent_messaging::phone::E164;
 use openagent_messaging::realtime::event::{self as model_wire, Parsed};
+use openagent_messaging::realtime::prompt;
 use openagent_messaging::realtime::setup::{Setup, TurnDetection};
 use openagent_messaging::secret::Secret;
 use openagent_messaging::twilio::frame::{self as carrier_wire, Frame};
@@ -71,8 +72,7 @@ impl Conversation {
         let setup = Setup {
             model: "gpt-realtime-2.1".into(),
             voice: "alloy".into(),
-            language,
-            instructions: String::new(),
+            brief: prompt::Brief::default(),
             turn_detection: TurnDetection::default(),
         };
         let payload = payload();

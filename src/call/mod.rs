@@ -7,6 +7,7 @@
 //! - [`host`]: what the agent that placed the call may do to it while it goes on.
 //! - [`bridge`]: the conversation between carrier and model, a pure state machine; [`drive`]
 //!   connects it to sockets and timers, [`audio`] is what flows through it, [`trace`] tells of it.
+//! - [`moments`]: what one call has made and others can use.
 //! - [`disclosure`], [`language`], [`tool`]: what is said first, in which language, and what the
 //!   model on the line can call.
 
@@ -17,6 +18,7 @@ pub mod drive;
 pub mod host;
 pub mod journal;
 pub mod language;
+mod moments;
 mod orders;
 pub mod record;
 pub mod registry;

@@ -39,7 +39,7 @@ pub struct Brief {
     /// The account's number.
     pub from: E164,
     /// What the call is for.
-    pub mission: String,
+    pub mission: Arc<str>,
     /// The language it is held in.
     pub language: Language,
     /// The cap on its duration, as granted.
@@ -490,7 +490,7 @@ impl Call {
             direction: Direction::Outbound,
             to: self.brief.to.as_str().to_owned(),
             from: self.brief.from.as_str().to_owned(),
-            mission: self.brief.mission.clone(),
+            mission: self.brief.mission.as_ref().to_owned(),
             language: self.brief.language.tag().to_owned(),
             status: state.status,
             transcript,

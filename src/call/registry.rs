@@ -96,7 +96,7 @@ mod tests {
         let brief = Brief {
             to: number.clone(),
             from: number,
-            mission: String::new(),
+            mission: "".into(),
             language: Language::default(),
             max_duration: Duration::from_secs(60),
         };

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::prompt::{self, Brief};
 use crate::call::bridge::event::Turns;
-use crate::call::language::Language;
 use crate::call::tool;
 
 /// Mu-law at 8 kHz, as the carrier has it; this format takes no `rate`.
@@ -23,10 +23,8 @@ pub struct Setup {
     pub model: String,
     /// The voice; locked once it has spoken.
     pub voice: String,
-    /// The language of the call: helps the transcription along.
-    pub language: Language,
-    /// From [`prompt::instructions`](super::prompt::instructions).
-    pub instructions: String,
+    /// What the instructions are written from; its language helps the transcription along.
+    pub brief: Brief,
     /// When the callee speaks, and when they have finished.
     pub turn_detection: TurnDetection,
 }
@@ -57,13 +55,13 @@ impl Setup {
     /// already clean up a call, and cleaning twice eats quiet words.
     pub(super) fn configuration(&self) -> Value {
         let mut transcription = json!({"model": TRANSCRIPTION_MODEL});
-        if let Some(code) = self.language.iso_639_1() {
+        if let Some(code) = self.brief.language.iso_639_1() {
             transcription["languages"] = json!([code]);
         }
         let mut session = json!({
             "type": "realtime",
             "output_modalities": ["audio"],
-            "instructions": self.instructions,
+            "instructions": prompt::instructions(&self.brief),
             "audio": {
                 "input": {
                     "format": {"type": AUDIO_FORMAT},
@@ -144,8 +142,10 @@ mod tests {
         Setup {
             model: model.into(),
             voice: "marin".into(),
-            language: language.parse().unwrap(),
-            instructions: "Be brief.".into(),
+            brief: Brief {
+                language: language.parse().unwrap(),
+                ..Brief::default()
+            },
             turn_detection: TurnDetection::default(),
         }
     }
@@ -155,12 +155,14 @@ mod tests {
         let mut session = session("gpt-realtime-2.1", "it-IT").configuration();
         assert_eq!(session["tools"].as_array().map(Vec::len), Some(5));
         session["tools"] = json!([]);
+        let instructions = session["instructions"].take();
+        assert!(instructions.as_str().unwrap().contains("Speak Italian"));
         assert_eq!(
             session,
             json!({
                 "type": "realtime",
                 "output_modalities": ["audio"],
-                "instructions": "Be brief.",
+                "instructions": null,
                 "reasoning": {"effort": "low"},
                 "parallel_tool_calls": false,
                 "audio": {

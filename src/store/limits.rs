@@ -181,7 +181,7 @@ impl Store {
         .bind(new.account)
         .bind(brief.to.as_str())
         .bind(brief.from.as_str())
-        .bind(&brief.mission)
+        .bind(brief.mission.as_ref())
         .bind(brief.language.tag())
         .bind(millis(granted))
         .bind(stamp(now + granted + new.overhead))

@@ -67,7 +67,7 @@ fn brief(to: u8, seconds: u64) -> Brief {
     Brief {
         to: number(to),
         from: E164::parse("+15005550006").unwrap(),
-        mission: "Ask for Ada.".to_owned(),
+        mission: "Ask for Ada.".into(),
         language: "it-IT".parse().unwrap(),
         max_duration: secs(seconds),
     }
@@ -110,7 +110,7 @@ fn saved(id: Uuid, status: Status, line: LineState) -> Saved {
             direction: Direction::Outbound,
             to: number(1).as_str().to_owned(),
             from: "+15005550006".to_owned(),
-            mission: "Ask for Ada.".to_owned(),
+            mission: "Ask for Ada.".into(),
             language: "it-IT".to_owned(),
             status,
             transcript: Vec::new(),

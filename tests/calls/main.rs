@@ -26,8 +26,8 @@ use openagent_messaging::call::switchboard::{Order, PlaceError, Switchboard};
 use openagent_messaging::phone::E164;
 use openagent_messaging::safety::budget::{OverBudget, Used};
 use openagent_messaging::sandbox::{
-    Answer, Call, CallStatus, Callee, CarrierFault, ModelFault, ModelOptions, ModelSession,
-    Options, Sandbox, Step,
+    Answer, Call, CallStatus, Callee, CarrierFault, Loss, LossMoment, ModelFault, ModelOptions,
+    ModelSession, Options, Parting, Reconnect, Sandbox, Step,
 };
 use openagent_messaging::store::limits::Refused;
 use support::{CALLEE, Stage, ended, order, snapshot, soon, until, values};

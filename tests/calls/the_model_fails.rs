@@ -53,6 +53,50 @@ async fn when_it_closes_in_the_middle_for_good_the_call_fails_and_is_hung_up() {
     scene.assert_no_complaints().await;
 }
 
+/// How often "one moment, please" was asked for: it is all that is said outside the conversation.
+fn moments_asked(session: &ModelSession) -> usize {
+    let asides = session.events.iter().filter(|event| {
+        event["type"] == "response.create" && event["response"]["conversation"] == "none"
+    });
+    asides.count()
+}
+
+#[tokio::test]
+async fn when_it_is_away_the_callee_hears_one_moment_please_which_an_earlier_call_made() {
+    let answers = |then: Vec<Step>| {
+        let begins = [Step::say("Hello?"), Step::WaitForAgentToFinish];
+        Callee::person(begins.into_iter().chain(then).collect())
+    };
+    let away = ModelFault::Loses(Loss {
+        // The first callee speaks only once.
+        at: LossMoment::CalleeSpeaks(2),
+        how: Parting::Closes(1013),
+        sessions: 1,
+        then: Reconnect::RefusedFor(Duration::from_secs(3)),
+    });
+    let mut options = faulty_model(answers(vec![Step::HangUp]), away);
+    let asks = answers(vec![
+        Step::say("Yes, what is it about?"),
+        Step::WaitForWords("One moment, please.".to_owned()),
+        Step::HangUp,
+    ]);
+    options.callees = HashMap::from([(OTHER.to_owned(), asks)]);
+    let scene = Scene::start(options).await;
+    let first = scene.place().await;
+    let (_, line) = scene.over(&first).await;
+    assert!(!line.heard.contains("One moment"), "{}", line.heard);
+    assert_eq!(moments_asked(&scene.sandbox.model_sessions()[0]), 1);
+
+    let second = scene.place_order(order(OTHER)).await.unwrap();
+    let (end, line) = scene.over(&second).await;
+    assert!(line.heard.contains("One moment, please."), "{}", line.heard);
+    assert!(texts(&end, Role::Agent).contains(&"One moment, please."));
+    let sessions = scene.sandbox.model_sessions();
+    let asked: Vec<usize> = sessions.iter().map(moments_asked).collect();
+    assert!(asked[1..].iter().all(|asked| *asked == 0), "{asked:?}");
+    scene.assert_no_complaints().await;
+}
+
 #[tokio::test]
 async fn when_it_never_speaks_the_call_fails_and_is_hung_up() {
     let scene = Scene::start(faulty_model(patient(), ModelFault::StaysSilent)).await;

@@ -45,7 +45,7 @@ async fn call_of_another_process(file: &std::path::Path) -> String {
     let brief = Brief {
         to: E164::parse(CALLEE).unwrap(),
         from: E164::parse(support::FROM).unwrap(),
-        mission: "Ask for the opening hours.".to_owned(),
+        mission: "Ask for the opening hours.".into(),
         language: Language::default(),
         max_duration: Duration::from_secs(60),
     };

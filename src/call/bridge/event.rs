@@ -2,8 +2,10 @@
 //! carrier or model is known here. `twilio::frame` and `realtime::event` translate.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::moment::Recording;
 use crate::call::audio::Audio;
 use crate::call::snapshot::{Outcome, Role, Status};
 
@@ -309,6 +311,8 @@ pub enum Output {
         /// `0-9*#`; `w` is half a second.
         digits: String,
     },
+    /// "One moment, please" was made: later calls of the same voice, model and language can be given it.
+    KeepMoment(Arc<Recording>),
     /// Show this to whoever watches the call.
     Publish(Change),
     /// The call is over: hang up the line. Sent once; nothing follows it.

@@ -213,15 +213,15 @@ impl Bridge {
         self.play_moment();
     }
 
-    /// Plays what was made for this while the phone rang.
+    /// Plays what was made for this while the phone rang, here or in an earlier call.
     fn play_moment(&mut self) {
-        let Some((name, text, audio)) = self.moment.next() else {
+        let Some((name, recording)) = self.moment.next() else {
             return;
         };
-        for piece in &audio {
-            self.send_audio(&name, piece);
+        for piece in recording.audio().iter() {
+            self.send_audio(&name, &piece);
         }
-        self.ledger.text(&name, &text);
+        self.ledger.text(&name, recording.text());
         let out = &mut self.out;
         self.ledger
             .complete(&name, |to: ToCarrier| out.push_back(Output::Carrier(to)));

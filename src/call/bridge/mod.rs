@@ -39,6 +39,7 @@ mod tape;
 mod tests;
 
 pub(super) use self::keys::keys_take;
+pub use self::moment::{OneMoment, Recording};
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -62,6 +63,10 @@ use self::tape::Tape;
 use super::disclosure::Disclosure;
 use super::snapshot::Role;
 
+/// Room for what is to be done that is kept when all of it was: what a frame or a turn makes fits into
+/// it, a greeting that is played at once does not.
+const OUT: usize = 32;
+
 /// The line of a turn whose words could not be made out.
 const UNINTELLIGIBLE: &str = "(unintelligible)";
 
@@ -84,8 +89,8 @@ pub struct Settings {
     pub ask_host: Duration,
     /// The carrier tells who answered; for a while, that is waited for.
     pub detects_machines: bool,
-    /// Instructions to say "one moment, please", for when the model is lost; none: nothing is said.
-    pub one_moment: Option<String>,
+    /// "One moment, please", for when the model is lost; none: nothing is said.
+    pub one_moment: Option<OneMoment>,
     /// Longest time from the start of the session to the first media stream.
     pub connect_within: Duration,
 }
@@ -207,7 +212,8 @@ pub struct Bridge {
 
 impl Bridge {
     /// A bridge whose time begins now, at zero. It asks for the model's configuration at once.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        let moment = Moment::new(settings.one_moment.take());
         Self {
             settings,
             now: Duration::ZERO,
@@ -224,7 +230,7 @@ impl Bridge {
             carrier: Carrier::default(),
             session: Session::default(),
             memory: Memory::default(),
-            moment: Moment::default(),
+            moment,
             answer_due: false,
             model_ready: false,
             early: Tape::default(),
@@ -285,8 +291,10 @@ impl Bridge {
     /// The next thing to do, oldest first.
     pub fn poll(&mut self) -> Option<Output> {
         let next = self.out.pop_front();
-        if let Some(Output::HangUp(_)) = next {
-            self.out.clear();
+        match next {
+            Some(Output::HangUp(_)) => self.out.clear(),
+            None if self.out.capacity() > OUT => self.out.shrink_to(0),
+            _ => {}
         }
         next
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Bridge;
 use super::event::{Change, End, Respond, ToModel};
 use super::gate::Closed;
-use crate::call::audio::{Audio, SAMPLES_PER_SECOND};
+use crate::call::audio::{Audio, Kept, SAMPLES_PER_SECOND};
 
 /// The greeting waits for the end of the callee's "hello", but not longer than this.
 const HELLO: Duration = Duration::from_secs(6);
@@ -66,7 +66,7 @@ pub(super) struct Draft {
 #[derive(Debug)]
 struct Part {
     item: String,
-    audio: Vec<Audio>,
+    audio: Kept,
     text: String,
 }
 
@@ -189,8 +189,8 @@ impl Bridge {
         }
         // To the callee it is one sentence, in however many items the model said it.
         let item = greeting.item().to_owned();
-        for audio in greeting.parts.iter().flat_map(|part| &part.audio) {
-            self.send_audio(&item, audio);
+        for audio in greeting.parts.iter().flat_map(|part| part.audio.iter()) {
+            self.send_audio(&item, &audio);
         }
         let out = &mut self.out;
         self.ledger.text(&item, &greeting.text());
@@ -250,7 +250,7 @@ impl Draft {
             if self.parts.len() < MOST_PARTS {
                 self.parts.push(Part {
                     item: item.to_owned(),
-                    audio: Vec::new(),
+                    audio: Kept::default(),
                     text: String::new(),
                 });
             }
@@ -265,7 +265,7 @@ impl Draft {
             self.samples = u64::MAX;
         }
         if self.samples <= LONGEST {
-            self.part(item).audio.push(audio.detached());
+            self.part(item).audio.push(audio);
         }
     }
 
@@ -288,9 +288,21 @@ impl Draft {
         self.samples
     }
 
-    /// How it sounds.
-    pub(super) fn into_audio(self) -> Vec<Audio> {
-        self.parts.into_iter().flat_map(|part| part.audio).collect()
+    /// What was said with sound, and how it sounds, whatever the items.
+    pub(super) fn into_spoken(self) -> (String, Kept) {
+        let parts = self.parts.into_iter();
+        let mut spoken = parts.filter(|part| !part.audio.is_empty());
+        let Some(mut all) = spoken.next() else {
+            return (String::new(), Kept::default());
+        };
+        for more in spoken {
+            all.text.push(' ');
+            all.text.push_str(&more.text);
+            for piece in more.audio.iter() {
+                all.audio.push(&piece);
+            }
+        }
+        (all.text, all.audio)
     }
 
     /// What was said in all of them.

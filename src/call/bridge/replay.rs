@@ -38,14 +38,18 @@ enum Thing {
     Callee(String),
     /// What the model was told by us.
     Told(String),
-    Called {
-        /// The session that called, which alone can take the output as one.
-        session: u32,
-        id: String,
-        name: String,
-        arguments: String,
-        output: Option<String>,
-    },
+    /// In a box: lines of the two are many, and short.
+    Called(Box<Called>),
+}
+
+#[derive(Debug, Clone)]
+struct Called {
+    /// The session that called, which alone can take the output as one.
+    session: u32,
+    id: String,
+    name: String,
+    arguments: String,
+    output: Option<String>,
 }
 
 impl Memory {
@@ -73,14 +77,14 @@ impl Memory {
         arguments: &str,
     ) {
         let place = self.next(lines);
-        let called = Thing::Called {
+        let called = Called {
             session,
             id: cut(id),
             name: cut(name),
             arguments: cut(arguments),
             output: None,
         };
-        self.keep(place, called);
+        self.keep(place, Thing::Called(Box::new(called)));
     }
 
     /// A function has its output. Returns the function's name, if the call was made in another
@@ -91,18 +95,14 @@ impl Memory {
             .values_mut()
             .rev()
             .find_map(|thing| match thing {
-                Thing::Called {
-                    session,
-                    id,
-                    name,
-                    output,
-                    ..
-                } if id == call && output.is_none() => Some((*session, name, output)),
+                Thing::Called(called) if called.id == call && called.output.is_none() => {
+                    Some(called)
+                }
                 _ => None,
             });
-        let (called_in, name, output) = latest?;
-        *output = Some(cut(with));
-        (called_in != session).then(|| name.clone())
+        let called = latest?;
+        called.output = Some(cut(with));
+        (called.session != session).then(|| called.name.clone())
     }
 
     fn next(&mut self, lines: u32) -> Place {
@@ -143,14 +143,10 @@ impl Thing {
             Self::Agent(text) => ToModel::Recall(Recall::Said(text)),
             Self::Callee(text) => ToModel::Recall(Recall::Heard(text)),
             Self::Told(text) => ToModel::Tell(text),
-            Self::Called {
-                name,
-                arguments,
-                output,
-                ..
-            } => {
-                let (name, arguments) = (one_line(&name), fenced("arguments", &arguments));
-                let output = fenced("output", &output?);
+            Self::Called(called) => {
+                let name = one_line(&called.name);
+                let arguments = fenced("arguments", &called.arguments);
+                let output = fenced("output", &called.output?);
                 ToModel::Tell(format!(
                     "Earlier in this call you have called your function {name}:\n{arguments}\n{output}"
                 ))

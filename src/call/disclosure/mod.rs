@@ -56,10 +56,7 @@ impl Disclosure {
     pub fn instructions(&self) -> String {
         let sentence = &self.sentence;
         match &self.again_in {
-            None => format!(
-                "Say exactly the following: \"{sentence}\" Say nothing before it and nothing \
-                 after it."
-            ),
+            None => say_exactly(sentence),
             Some(language) => format!(
                 "Say exactly the following in English: \"{sentence}\" Then say the same in \
                  {language}. Say nothing before it and nothing after it."
@@ -91,9 +88,13 @@ pub fn apology(language: &Language) -> (&'static str, String) {
     }
 }
 
-/// Instructions to say "one moment, please" in the language of the call, as far as we have it.
-pub fn one_moment(language: &Language) -> String {
-    let sentence = row(language).map_or(moment::ENGLISH, |row| moment::sentence(row.language));
+/// "One moment, please" in the language of the call, as far as we have it.
+pub fn one_moment(language: &Language) -> &'static str {
+    row(language).map_or(moment::ENGLISH, |row| moment::sentence(row.language))
+}
+
+/// The instructions for a response that says this and nothing else.
+pub fn say_exactly(sentence: &str) -> String {
     format!("Say exactly the following: \"{sentence}\" Say nothing before it and nothing after it.")
 }
 

@@ -79,7 +79,7 @@ pub(super) struct Driver {
     /// Another session of the model is being opened.
     opening: Option<UnderWay<Result<ModelSocket, NotReopened>>>,
     /// It is open, and the conversation may move to it.
-    offered: Option<ModelSocket>,
+    offered: Option<Box<ModelSocket>>,
     /// The carrier is being asked to press keys.
     pressing: Option<UnderWay<KeysAnswer>>,
     /// What the bridge wants to tell the model before there is a socket; none once there was one.
@@ -366,7 +366,7 @@ impl Driver {
     fn opened(&mut self, opened: Result<ModelSocket, NotReopened>) {
         match opened {
             Ok(socket) => {
-                self.offered = Some(socket);
+                self.offered = Some(Box::new(socket));
                 self.input(Input::Model(ModelEvent::Offered));
             }
             Err(NotReopened { why, returns }) => {

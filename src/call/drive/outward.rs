@@ -58,7 +58,7 @@ impl Driver {
             Output::TakeModel => {
                 tracing::info!(call = %self.session.call.id, "the conversation goes on in another session of the model");
                 self.session.call.metrics().reattached(Peer::Model);
-                self.model = self.offered.take();
+                self.model = self.offered.take().map(|socket| *socket);
                 self.model_pulse.heard = true;
                 self.looks_again = true;
             }
@@ -68,6 +68,7 @@ impl Driver {
                 self.pressing = Some(self.under_way(request));
                 self.looks_again = true;
             }
+            Output::KeepMoment(recording) => board.keep_moment(&self.setup, recording),
             Output::Publish(change) => self.publish(change),
             Output::HangUp(end) => {
                 let metrics = self.session.call.metrics();

@@ -1,12 +1,13 @@
 //! What keeps a conversation attached to carrier and model while it goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Switchboard;
 use crate::call::bridge::event::{KeysAnswer, Stream};
-use crate::call::bridge::keys_take;
+use crate::call::bridge::{Recording, keys_take};
 use crate::call::session::Session;
 use crate::realtime::reopen::{self, NotReopened};
 use crate::realtime::setup::Setup;
@@ -30,6 +31,11 @@ impl Switchboard {
                 returns: true,
             })
         })
+    }
+
+    /// Keeps "one moment, please" for calls to come.
+    pub(in crate::call) fn keep_moment(&self, setup: &Setup, recording: Arc<Recording>) {
+        self.moments.keep(setup, recording);
     }
 
     /// Has Twilio press keys towards the callee; a new stream of the same conversation follows.

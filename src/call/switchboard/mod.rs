@@ -37,6 +37,7 @@ use super::bridge::event::End;
 use super::disclosure;
 use super::drive::Driver;
 use super::journal::{self, Changes};
+use super::moments::Moments;
 use super::record::Call;
 use super::registry::Registry;
 use super::session::{Dial, Session};
@@ -93,6 +94,7 @@ pub struct Switchboard {
     registry: Arc<Registry>,
     keys: Keys<Uuid>,
     orphans: Orphans,
+    moments: Moments,
     line: Result<VoiceLine, Vec<String>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -136,6 +138,7 @@ impl Switchboard {
             registry: Arc::default(),
             keys: Keys::default(),
             orphans: Orphans::default(),
+            moments: Moments::default(),
             line,
             tasks: TaskTracker::new(),
             stop,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Switchboard, VoiceLine};
 use crate::call::bridge::event::End;
-use crate::call::bridge::{self, Bridge};
+use crate::call::bridge::{self, Bridge, OneMoment};
 use crate::call::disclosure::{self, Disclosure};
 use crate::call::drive::Driver;
 use crate::call::language::Language;
@@ -279,7 +279,7 @@ impl Switchboard {
         Brief {
             to: order.to.clone(),
             from: self.from.clone(),
-            mission: order.mission.clone(),
+            mission: order.mission.as_str().into(),
             language: order.language.clone(),
             max_duration: order.max_duration.map_or(cap, |asked| asked.min(cap)),
         }
@@ -389,26 +389,27 @@ impl Switchboard {
         }
 
         let disclosure = Disclosure::new(&order.language, order.caller_identity.as_deref());
-        let instructions = prompt::instructions(&prompt::Brief {
-            mission: &order.mission,
-            caller_identity: order.caller_identity.as_deref(),
-            language: &order.language,
-            success_criteria: order.success_criteria.as_deref(),
-            max_duration: granted,
-            disclosure: &disclosure,
-        });
         let phone = &self.config.phone;
         let setup = Setup {
             model: self.config.openai.model.clone(),
             voice: self.config.openai.voice.clone(),
-            language: order.language.clone(),
-            instructions,
+            brief: prompt::Brief {
+                mission: Arc::clone(&session.call.brief.mission),
+                caller_identity: order.caller_identity.clone(),
+                language: order.language.clone(),
+                success_criteria: order.success_criteria.clone(),
+                max_duration: granted,
+            },
             turn_detection: TurnDetection {
                 threshold: phone.vad_threshold,
                 prefix_ms: phone.vad_prefix_ms,
                 silence_ms: phone.vad_silence_ms,
                 interrupts: phone.interrupt_after.is_zero(),
             },
+        };
+        let one_moment = match self.moments.of(&setup) {
+            Some(recording) => OneMoment::Made(recording),
+            None => OneMoment::Make(disclosure::one_moment(&order.language)),
         };
         let bridge = Bridge::new(bridge::Settings {
             disclosure,
@@ -419,7 +420,7 @@ impl Switchboard {
             hold: phone.hold,
             ask_host: phone.ask_host,
             detects_machines: phone.machine_detection == MachineDetection::Detect,
-            one_moment: Some(disclosure::one_moment(&order.language)),
+            one_moment: Some(one_moment),
             connect_within: Duration::from_secs(RING_TIMEOUT_S.into()) + CONNECT_MARGIN,
         });
         let (ready, is_ready) = oneshot::channel();

@@ -137,15 +137,14 @@ mod tests {
     use super::*;
     use crate::call::audio::Audio;
     use crate::call::bridge::event::Turns;
-    use crate::call::language::Language;
+    use crate::realtime::prompt::Brief;
     use crate::realtime::setup::TurnDetection;
 
     fn written(to: &ToModel) -> Value {
         let session = Setup {
             model: "gpt-realtime-2.1".into(),
             voice: "alloy".into(),
-            language: Language::default(),
-            instructions: "Be brief.".into(),
+            brief: Brief::default(),
             turn_detection: TurnDetection::default(),
         };
         let mut text = BytesMut::new();
@@ -158,8 +157,7 @@ mod tests {
         let session = Setup {
             model: String::new(),
             voice: String::new(),
-            language: Language::default(),
-            instructions: String::new(),
+            brief: Brief::default(),
             turn_detection: TurnDetection::default(),
         };
         let mut text = BytesMut::from(&b"before "[..]);
@@ -276,6 +274,7 @@ mod tests {
         let event = written(&ToModel::Configure);
         assert_eq!(event["type"], "session.update");
         assert_eq!(event["event_id"], "configure");
-        assert_eq!(event["session"]["instructions"], "Be brief.");
+        let instructions = event["session"]["instructions"].as_str().unwrap();
+        assert!(instructions.starts_with("# Role and objective"));
     }
 }

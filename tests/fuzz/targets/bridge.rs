@@ -11,7 +11,7 @@ use openagent_messaging::call::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, Mark, ModelEvent,
     Output, Request, ResponseEnding, Stream, ToCarrier,
 };
-use openagent_messaging::call::bridge::{Bridge, Settings};
+use openagent_messaging::call::bridge::{Bridge, OneMoment, Settings};
 use openagent_messaging::call::disclosure::Disclosure;
 use openagent_messaging::call::language::Language;
 
@@ -167,7 +167,7 @@ fn settings(bytes: &mut Bytes<'_>) -> Settings {
         hold: Duration::from_secs(pick(waits / 4, [300, 1, 10, 3_600])),
         ask_host: Duration::from_secs(pick(waits / 16, [60, 1, 5, 600])),
         detects_machines: rest % 2 == 0,
-        one_moment: (rest / 2 % 2 == 0).then(|| "Say \"one moment, please\".".to_owned()),
+        one_moment: (rest / 2 % 2 == 0).then_some(OneMoment::Make("One moment, please.")),
         connect_within: CONNECT_WITHIN,
     }
 }
@@ -564,7 +564,11 @@ impl Line {
                 assert!(self.disclosed, "a question before the disclosure");
             }
             Output::HangUp(_) => self.over = true,
-            Output::Model(_) | Output::OpenModel | Output::TakeModel | Output::Publish(_) => {}
+            Output::Model(_)
+            | Output::OpenModel
+            | Output::TakeModel
+            | Output::KeepMoment(_)
+            | Output::Publish(_) => {}
         }
     }
 

@@ -11,7 +11,7 @@ use openagent_messaging::call::bridge::event::{
     AnsweredBy, CarrierEvent, Change, Command, End, ErrorKind, Input, KeysAnswer, Mark, ModelEvent,
     Output, Recall, Request, Respond, ResponseEnding, Stream, ToCarrier, ToModel, Turns,
 };
-use openagent_messaging::call::bridge::{Bridge, Settings};
+use openagent_messaging::call::bridge::{Bridge, OneMoment, Settings};
 use openagent_messaging::call::disclosure::Disclosure;
 use openagent_messaging::call::language::Language;
 use openagent_messaging::call::snapshot::{Outcome, Role};

@@ -9,6 +9,7 @@ use openagent_messaging::call::language::Language;
 use openagent_messaging::call::tool::Tool;
 use openagent_messaging::realtime::debrief::{self, Answer};
 use openagent_messaging::realtime::event::{Parsed, is_billed, parse, transcribed, usage, write};
+use openagent_messaging::realtime::prompt::Brief;
 use openagent_messaging::realtime::setup::{Setup, TurnDetection};
 use serde_json::Value;
 
@@ -17,8 +18,7 @@ use super::carrier::is_sound;
 static SETUP: LazyLock<Setup> = LazyLock::new(|| Setup {
     model: "gpt-realtime-2.1".into(),
     voice: "alloy".into(),
-    language: Language::default(),
-    instructions: "Be brief.".into(),
+    brief: Brief::default(),
     turn_detection: TurnDetection::default(),
 });
 

@@ -97,6 +97,7 @@ pub(super) struct Observer {
     max_duration: Duration,
     /// Responses beside the conversation.
     asides: BTreeSet<String>,
+    moment_kept: bool,
     aside_words: BTreeSet<String>,
     /// What a response beside the conversation made is being played.
     aside_played: Option<String>,
@@ -401,6 +402,12 @@ impl Observer {
                     self.questions.lost();
                     self.session_is_lost();
                 }
+                Ok(())
+            }
+            Output::KeepMoment(_) => {
+                ensure!(!self.asides.is_empty(), "a moment that nobody has made");
+                let first = !std::mem::replace(&mut self.moment_kept, true);
+                ensure!(first, "a moment is kept twice");
                 Ok(())
             }
             Output::TakeModel => {

@@ -321,3 +321,19 @@ fn words_that_nobody_asked_for_do_not_stand_before_the_greeting() {
         "{heard:?}"
     );
 }
+
+#[test]
+fn what_a_greeting_takes_to_be_played_at_once_is_given_back() {
+    let mut stage = Stage::new();
+    stage.at(10, ModelEvent::Configured);
+    stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
+    stage.at(30, words("g", GREETING));
+    for _ in 0..200 {
+        stage.at(40, audio("greet", "g", 160));
+    }
+    stage.at(60, ended("greet"));
+    stage.at(1_000, ATTACHED);
+    let sent = stage.tick(2_000);
+    assert!(sent.len() > 200, "{}", sent.len());
+    assert!(stage.bridge.out.capacity() <= OUT);
+}

@@ -14,7 +14,17 @@ pub(super) const NOT_YET: ModelEvent<'_> = ModelEvent::NotOpened {
 
 /// "One moment, please" is held, of a second; greeted at 2000, open since 2200.
 pub(super) fn with_moment() -> Stage {
-    let mut stage = Stage::with(|settings| settings.one_moment = Some("Say it.".into()));
+    let (stage, out) = makes_moment("One moment please", 8_000, ResponseEnding::Completed);
+    assert!(matches!(out[..], [Output::KeepMoment(_)]), "{out:?}");
+    stage.greeted()
+}
+
+/// "One moment, please" was asked for and came like this, at 100, while the phone rings; and what
+/// followed from it.
+fn makes_moment(text: &str, samples: usize, ending: ResponseEnding<'_>) -> (Stage, Vec<Output>) {
+    let mut stage = Stage::with(|settings| {
+        settings.one_moment = Some(OneMoment::Make("One moment, please."));
+    });
     stage.at(10, ModelEvent::Configured);
     stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
     stage.at(30, words("g", GREETING));
@@ -24,11 +34,31 @@ pub(super) fn with_moment() -> Stage {
         panic!("{out:?}");
     };
     assert!(ask.aside && ask.speech_only);
+    let says = "Say exactly the following: \"One moment, please.\"";
+    assert!(ask.instructions.as_ref().unwrap().starts_with(says));
     stage.at(70, ModelEvent::AsideStarted { response: "moment" });
-    stage.at(80, words("m", "One moment, please."));
-    assert_eq!(stage.at(90, audio("moment", "m", 8_000)), []);
-    assert_eq!(stage.at(100, ended("moment")), []);
-    stage.greeted()
+    stage.at(80, words("m", text));
+    assert_eq!(stage.at(90, audio("moment", "m", samples)), []);
+    let response = "moment";
+    let out = stage.at(100, ModelEvent::ResponseEnded { response, ending });
+    (stage, out)
+}
+
+/// How much the callee hears of it when the model is lost, samples.
+fn moment_heard(stage: Stage) -> u64 {
+    let mut stage = stage.greeted();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, GONE);
+    samples(&stage.run_until(4_600))
+}
+
+/// To the callee.
+fn samples(outputs: &[Output]) -> u64 {
+    let audio = outputs.iter().map(|output| match output {
+        Output::Carrier(ToCarrier::Audio(audio)) => audio.samples(),
+        _ => 0,
+    });
+    audio.sum()
 }
 
 pub(super) fn recalled(outputs: &[Output]) -> Vec<&Recall> {
@@ -269,24 +299,72 @@ fn who_waits_longer_hears_one_moment_please_in_the_agents_voice() {
     stage.at(3_000, GONE);
     assert!(!stage.run_until(4_499).iter().any(is_audio));
     let sent = stage.run_until(4_500);
-    let played: u64 = sent
-        .iter()
-        .map(|output| match output {
-            Output::Carrier(ToCarrier::Audio(audio)) => audio.samples(),
-            _ => 0,
-        })
-        .sum();
-    assert_eq!(played, 8_000, "{sent:?}");
+    assert_eq!(samples(&sent), 8_000, "{sent:?}");
     assert!(!stage.run_until(6_000).iter().any(is_audio), "once");
     let out = stage.at(6_000, CarrierEvent::Played(last_mark(&sent)));
-    assert_eq!(lines(&out), [(2, Role::Agent, "One moment, please.")]);
+    assert_eq!(lines(&out), [(2, Role::Agent, "One moment please")]);
     let back = stage.at(6_100, ModelEvent::Offered);
     assert_eq!(
         recalled(&back).last(),
-        Some(&&said("One moment, please.")),
+        Some(&&said("One moment please")),
         "the new session knows that it was said"
     );
     assert_eq!(asked(&stage.at(6_200, ModelEvent::Configured)), 1);
+}
+
+#[test]
+fn what_was_made_is_kept_for_other_calls_if_it_says_what_was_asked_for_and_no_more() {
+    use ResponseEnding::{Cancelled, Completed, Incomplete};
+    let sentence = "One moment, please.";
+    let named = "One moment, please, Ada.";
+    let long = "One moment, please. ".repeat(7);
+    for (text, length, ending, heard, kept) in [
+        (sentence, 8_000, Completed, 8_000, true),
+        ("one moment please", 40_000, Completed, 40_000, true),
+        // Meant for this callee.
+        (named, 8_000, Completed, 8_000, false),
+        ("One moment.", 8_000, Completed, 8_000, false),
+        // Not what was asked for.
+        ("", 8_000, Completed, 0, false),
+        (&long, 8_000, Completed, 0, false),
+        (sentence, 40_001, Completed, 0, false),
+        (sentence, 0, Completed, 0, false),
+        (sentence, 8_000, Cancelled, 0, false),
+        (sentence, 8_000, Incomplete, 0, false),
+    ] {
+        let shown = format!("{text:?}, {length}, {ending:?}");
+        let (stage, out) = makes_moment(text, length, ending);
+        let keeps = matches!(out[..], [Output::KeepMoment(_)]);
+        assert!(
+            keeps == kept && (kept || out.is_empty()),
+            "{shown}: {out:?}"
+        );
+        assert_eq!(moment_heard(stage), heard, "{shown}");
+    }
+}
+
+#[test]
+fn what_an_earlier_call_has_made_is_played_and_not_asked_for() {
+    let (earlier, out) = makes_moment("One moment, please.", 8_000, ResponseEnding::Completed);
+    let [Output::KeepMoment(recording)] = &out[..] else {
+        panic!("{out:?}");
+    };
+    let recording = std::sync::Arc::clone(recording);
+    // It outlives that call.
+    drop(earlier);
+    let mut stage = Stage::with(|settings| settings.one_moment = Some(OneMoment::Made(recording)));
+    stage.at(10, ModelEvent::Configured);
+    stage.at(20, ModelEvent::ResponseStarted { response: "greet" });
+    stage.at(30, words("g", GREETING));
+    stage.at(40, audio("greet", "g", 1_600));
+    assert_eq!(stage.at(60, ended("greet")), []);
+    let mut stage = stage.greeted();
+    stage.callee_says(2_500, 2_900, "q");
+    stage.at(3_000, GONE);
+    let sent = stage.run_until(4_500);
+    assert_eq!(samples(&sent), 8_000, "{sent:?}");
+    let out = stage.at(6_000, CarrierEvent::Played(last_mark(&sent)));
+    assert_eq!(lines(&out), [(2, Role::Agent, "One moment, please.")]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::sessions::{GONE, NOT_YET, frame, heard, recalled, to_listen, with_moment};
 use super::*;
+use crate::realtime::prompt::Brief;
 use crate::realtime::setup::{Setup, TurnDetection};
 use crate::realtime::socket::MAX_UNWRITTEN;
 
@@ -360,8 +361,7 @@ fn takes(outputs: &[Output]) -> usize {
     let setup = Setup {
         model: "gpt-realtime-2.1".into(),
         voice: "alloy".into(),
-        language: Language::default(),
-        instructions: String::new(),
+        brief: Brief::default(),
         turn_detection: TurnDetection::default(),
     };
     let mut text = bytes::BytesMut::new();

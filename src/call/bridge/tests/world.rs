@@ -208,13 +208,13 @@ impl<'t> World<'t> {
             hold: ms(5_000),
             ask_host: ms(6_000),
             detects_machines: story.detects_machines,
-            one_moment: story.one_moment.then(|| "One moment.".to_owned()),
+            one_moment: story.one_moment.then_some(OneMoment::Make("One moment.")),
             connect_within: ms(60_000),
         };
         let brief = Brief {
             to: E164::parse("+390612345678").unwrap(),
             from: E164::parse("+15005550006").unwrap(),
-            mission: String::new(),
+            mission: "".into(),
             language: Language::default(),
             max_duration: settings.max_duration,
         };

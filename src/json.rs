@@ -38,22 +38,20 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// Reads a string of printable ASCII.
+    /// Reads a string of ASCII without escapes.
     pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
-        self.byte(b'"')?;
-        let (text, rest) = self.rest.split_at_checked(plain_length(self.rest))?;
-        self.rest = rest;
-        self.byte(b'"')?;
+        let inside = self.rest.strip_prefix(b"\"")?;
+        let (text, rest) = inside.split_at_checked(plain_length(inside))?;
+        self.rest = rest.strip_prefix(b"\"")?;
         Some(text)
     }
 
     /// Reads a string, whatever is in it, up to the first quotation mark: for what is judged by other
     /// means that suffer neither an escape nor anything else that JSON does not allow in a string.
     pub(crate) fn unjudged(&mut self) -> Option<&'a [u8]> {
-        self.byte(b'"')?;
-        let (text, rest) = self.rest.split_at_checked(memchr(b'"', self.rest)?)?;
-        self.rest = rest;
-        self.byte(b'"')?;
+        let inside = self.rest.strip_prefix(b"\"")?;
+        let (text, rest) = inside.split_at_checked(memchr(b'"', inside)?)?;
+        self.rest = rest.strip_prefix(b"\"")?;
         Some(text)
     }
 
@@ -79,11 +77,7 @@ impl<'a> Plain<'a> {
     }
 
     fn byte(&mut self, expected: u8) -> Option<()> {
-        let (first, rest) = self.rest.split_first()?;
-        if *first != expected {
-            return None;
-        }
-        self.rest = rest;
+        self.rest = self.rest.strip_prefix(&[expected])?;
         Some(())
     }
 }

@@ -233,17 +233,23 @@ const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
 /// Whether there is nothing but base64 in it, padding left out. Without a way out in the middle:
 /// frames are many, and nearly all are well.
 fn is_base64(text: &[u8]) -> bool {
-    let (eights, rest) = text.as_chunks();
-    let all = eights.iter().fold(HIGHEST, |all, eight| {
-        all & base64_bytes(u64::from_ne_bytes(*eight))
-    });
-    let single = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    all & HIGHEST == HIGHEST && rest.iter().all(single)
+    let Some(last) = text.last_chunk() else {
+        let single = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+        return text.iter().all(single);
+    };
+    // The last eight may have been among those before in part.
+    let all = text
+        .as_chunks()
+        .0
+        .iter()
+        .fold(base64_bytes(*last), |all, eight| all & base64_bytes(*eight));
+    all & HIGHEST == HIGHEST
 }
 
-/// Of eight bytes, the highest bit is set of those that are base64; if one of them is not ASCII, that
-/// of at least one is not. The other bits mean nothing.
-fn base64_bytes(eight: u64) -> u64 {
+/// Of eight bytes, the highest bit is set of those that are base64. It is not of any that is no ASCII,
+/// whatever becomes of the bytes beside that one. The other bits mean nothing.
+fn base64_bytes(eight: [u8; 8]) -> u64 {
+    let eight = u64::from_le_bytes(eight);
     // Sets the highest bit of the bytes that are not below this one, if they are ASCII.
     let from = |byte: u8, eight: u64| eight.wrapping_add(u64::from_ne_bytes([0x80 - byte; 8]));
     // Letters are the same in both cases, but for this bit, and nothing else becomes one by it.

@@ -403,6 +403,7 @@ fn any_delta() -> impl Strategy<Value = Vec<u8>> {
         r#""item_id":7"#,
         r#""transcript":{"a":null}"#,
         r#""transcript":"x""#,
+        r#""transcript":"y""#,
         r#""delta":"a\/b=""#,
         r#""new":12"#,
         r#""newer":[1]"#,

@@ -32,8 +32,12 @@ impl<'a> Plain<'a> {
             let name = self.text()?;
             self.byte(b':')?;
             member(self, name)?;
-            if self.byte(b',').is_none() {
-                return self.byte(b'}');
+            let (next, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            match next {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
             }
         }
     }
@@ -56,7 +60,7 @@ impl<'a> Plain<'a> {
     }
 
     /// Reads a whole number.
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    fn number(&mut self) -> Option<u64> {
         let digits = self.rest.iter().take_while(|b| b.is_ascii_digit()).count();
         let (digits, rest) = self.rest.split_at_checked(digits)?;
         self.rest = rest;
@@ -84,16 +88,14 @@ impl<'a> Plain<'a> {
 
 /// Reads the digits of a whole number as JSON writes it, without zeros before it.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    let is_plain = match digits {
-        [] => false,
-        [b'0', rest @ ..] => rest.is_empty(),
-        _ => digits.len() <= DIGITS && digits.iter().all(u8::is_ascii_digit),
-    };
-    is_plain.then(|| {
-        digits
-            .iter()
-            .fold(0, |number, b| number * 10 + u64::from(b - b'0'))
-    })
+    match digits {
+        [] | [b'0', _, ..] => None,
+        _ if digits.len() > DIGITS => None,
+        _ => digits.iter().try_fold(0, |number, b| {
+            let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
+            Some(number * 10 + digit)
+        }),
+    }
 }
 
 /// Fills in what was named. A name that comes twice is unusual.
@@ -109,28 +111,22 @@ const fn each(byte: u8) -> u64 {
 /// How many bytes there are before the first one that cannot stand in a JSON string as it is, or that
 /// is not ASCII.
 pub(crate) fn plain_length(text: &[u8]) -> usize {
-    let mut length = 0;
-    // Eight bytes at a time, in one number whose lowest byte is the first.
-    while let Some(eight) = text[length..].first_chunk() {
+    let (eights, rest) = text.as_chunks();
+    for (at, eight) in eights.iter().enumerate() {
+        // The lowest byte is the first. Of each byte, the highest bit is set if it is no ASCII or if
+        // something is taken from it that is more than it has: one from what is zero, for a quotation
+        // mark, say. What is borrowed for that makes at most later ones look unusual, too.
         let eight = u64::from_le_bytes(*eight);
-        let (quote, backslash) = (eight ^ each(b'"'), eight ^ each(b'\\'));
-        // The highest bit of each byte that is zero, or below 0x20. What is borrowed from the bytes
-        // above can only make bytes above the first one look unusual.
-        let unusual = quote.wrapping_sub(each(1)) & !quote
-            | backslash.wrapping_sub(each(1)) & !backslash
-            | eight.wrapping_sub(each(b' ')) & !eight
-            | eight;
-        let unusual = unusual & each(0x80);
+        let quote = (eight ^ each(b'"')).wrapping_sub(each(1));
+        let backslash = (eight ^ each(b'\\')).wrapping_sub(each(1));
+        let control = eight.wrapping_sub(each(b' '));
+        let unusual = (quote | backslash | control | eight) & each(0x80);
         if unusual != 0 {
-            return length + (unusual.trailing_zeros() / 8) as usize;
+            return 8 * at + (unusual.trailing_zeros() / 8) as usize;
         }
-        length += 8;
     }
-    let rest = text[length..].iter();
-    length
-        + rest
-            .take_while(|b| matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=0x7F))
-            .count()
+    let is_plain = |b: &&u8| matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=0x7F);
+    8 * eights.len() + rest.iter().take_while(is_plain).count()
 }
 
 #[cfg(test)]

@@ -44,18 +44,20 @@ impl<'a> Plain<'a> {
 
     /// Reads a string of ASCII without escapes.
     pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
-        let inside = self.rest.strip_prefix(b"\"")?;
-        let (text, rest) = inside.split_at_checked(plain_length(inside))?;
-        self.rest = rest.strip_prefix(b"\"")?;
+        self.byte(b'"')?;
+        let (text, rest) = self.rest.split_at_checked(plain_length(self.rest))?;
+        self.rest = rest;
+        self.byte(b'"')?;
         Some(text)
     }
 
     /// Reads a string, whatever is in it, up to the first quotation mark: for what is judged by other
     /// means that suffer neither an escape nor anything else that JSON does not allow in a string.
     pub(crate) fn unjudged(&mut self) -> Option<&'a [u8]> {
-        let inside = self.rest.strip_prefix(b"\"")?;
-        let (text, rest) = inside.split_at_checked(memchr(b'"', inside)?)?;
-        self.rest = rest.strip_prefix(b"\"")?;
+        self.byte(b'"')?;
+        let (text, rest) = self.rest.split_at_checked(memchr(b'"', self.rest)?)?;
+        self.rest = rest;
+        self.byte(b'"')?;
         Some(text)
     }
 
@@ -81,8 +83,9 @@ impl<'a> Plain<'a> {
     }
 
     fn byte(&mut self, expected: u8) -> Option<()> {
-        self.rest = self.rest.strip_prefix(&[expected])?;
-        Some(())
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        (*first == expected).then_some(())
     }
 }
 
@@ -111,8 +114,8 @@ const fn each(byte: u8) -> u64 {
 /// How many bytes there are before the first one that cannot stand in a JSON string as it is, or that
 /// is not ASCII.
 pub(crate) fn plain_length(text: &[u8]) -> usize {
-    let (eights, rest) = text.as_chunks();
-    for (at, eight) in eights.iter().enumerate() {
+    let mut length = 0;
+    while let Some(eight) = text[length..].first_chunk() {
         // The lowest byte is the first. Of each byte, the highest bit is set if it is no ASCII or if
         // something is taken from it that is more than it has: one from what is zero, for a quotation
         // mark, say. What is borrowed for that makes at most later ones look unusual, too.
@@ -122,11 +125,12 @@ pub(crate) fn plain_length(text: &[u8]) -> usize {
         let control = eight.wrapping_sub(each(b' '));
         let unusual = (quote | backslash | control | eight) & each(0x80);
         if unusual != 0 {
-            return 8 * at + (unusual.trailing_zeros() / 8) as usize;
+            return length + (unusual.trailing_zeros() / 8) as usize;
         }
+        length += 8;
     }
     let is_plain = |b: &&u8| matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=0x7F);
-    8 * eights.len() + rest.iter().take_while(is_plain).count()
+    length + text[length..].iter().take_while(is_plain).count()
 }
 
 #[cfg(test)]

@@ -56,12 +56,12 @@ const CASES: [Case; 6] = [
     ("frame_in_to_append_out", 2_000, |rounds| {
         let mut conversation = Conversation::new();
         (0..rounds).for_each(|_| conversation.frame_in());
-        std::hint::black_box(conversation.written);
+        assert!(conversation.has_passed_all());
     }),
     ("delta_in_to_media_out", 2_000, |rounds| {
         let mut conversation = Conversation::new();
         (0..rounds).for_each(|_| conversation.delta_in());
-        std::hint::black_box(conversation.written);
+        assert!(conversation.has_passed_all());
     }),
     ("signature_check", 500, |rounds| {
         let webhook = Webhook::new();

@@ -32,7 +32,7 @@
 //! | [`server`] | webhooks and media streams |
 //! | [`sandbox`] | stand-ins for all services, for trying and testing |
 //! | [`demo`], [`doctor`] | two commands for people |
-//! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`http`], [`log`], [`socket`], [`shutdown`] | what the others share |
+//! | [`config`], [`secret`], [`phone`], [`error`], [`idempotency`], [`http`], [`json`], [`log`], [`socket`], [`shutdown`] | what the others share |
 
 pub mod app;
 pub mod call;
@@ -44,6 +44,7 @@ pub mod doctor;
 pub mod error;
 mod http;
 pub mod idempotency;
+mod json;
 pub mod log;
 pub mod mcp;
 pub mod metrics;

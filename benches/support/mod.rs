@@ -26,6 +26,10 @@ use uuid::Uuid;
 
 const STREAM: &str = "MZ00000000000000000000000000000001";
 
+/// Time between two events: so little that no deadline of the conversation passes, however many rounds a
+/// bench takes. (A response of which nothing comes for 15 s, say, loses the model.)
+const STEP: Duration = Duration::from_micros(1);
+
 /// A message as a socket hands it over: a part of a larger buffer.
 fn message(text: &str) -> Bytes {
     let mut read = BytesMut::with_capacity(8 * 1024);
@@ -48,7 +52,10 @@ pub struct Conversation {
     delta: Bytes,
     marks: Vec<Mark>,
     /// Bytes that went out, so that nothing can be left out by the optimiser.
-    pub written: u64,
+    written: u64,
+    /// The same before the frames that were put in since.
+    before: u64,
+    frames: u64,
 }
 
 impl Conversation {
@@ -91,6 +98,8 @@ impl Conversation {
             delta: message(&delta),
             marks: Vec::with_capacity(64),
             written: 0,
+            before: 0,
+            frames: 0,
         };
         this.model(r#"{"type":"session.updated"}"#);
         this.say("resp_1", "item_1", &sentence);
@@ -102,7 +111,14 @@ impl Conversation {
             this.frame_in();
             this.delta_in();
         }
+        (this.before, this.frames) = (this.written, 0);
         this
+    }
+
+    /// Every frame that was put in came out on the other side.
+    pub fn has_passed_all(&self) -> bool {
+        let audio = payload().len() as u64;
+        self.frames > 0 && self.written - self.before > self.frames * audio
     }
 
     fn say(&mut self, response: &str, item: &str, text: &str) {
@@ -130,7 +146,7 @@ impl Conversation {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        self.now += Duration::from_millis(10);
+        self.now += STEP;
         self.bridge.handle(self.now, input);
         while let Some(output) = self.bridge.poll() {
             match output {
@@ -158,6 +174,7 @@ impl Conversation {
 
     /// A frame of the callee, from Twilio's message to the model's.
     pub fn frame_in(&mut self) {
+        self.frames += 1;
         let frame = self.frame.clone();
         if let Ok(Frame::Event(event)) = carrier_wire::parse(&frame) {
             self.input(Input::Carrier(event));
@@ -167,6 +184,7 @@ impl Conversation {
     /// 20 ms of the agent, from the model's message to Twilio's; every tenth with its mark, there and
     /// back.
     pub fn delta_in(&mut self) {
+        self.frames += 1;
         let delta = self.delta.clone();
         if let Ok(Parsed::Event(event)) = model_wire::parse(&delta) {
             self.input(Input::Model(event));

@@ -16,17 +16,6 @@ pub const SAMPLES_PER_MS: u64 = SAMPLES_PER_SECOND / 1_000;
 /// The mu-law byte of silence.
 pub const SILENCE: u8 = 0xFF;
 
-/// Which bytes are base64, padding left out.
-static IS_BASE64: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = 0;
-    while b < 128_u8 {
-        table[b as usize] = b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
-        b += 1;
-    }
-    table
-};
-
 /// Groups of four characters that are decoded at once: more than a frame has.
 const GROUPS: usize = 64;
 
@@ -63,8 +52,8 @@ impl Audio {
     /// # Panics
     ///
     /// If `part` does not lie inside `message`.
-    pub fn within(message: &Bytes, part: &str) -> Result<Self, NotBase64> {
-        Self::checked(message.slice_ref(part.as_bytes()))
+    pub fn within(message: &Bytes, part: &[u8]) -> Result<Self, NotBase64> {
+        Self::checked(message.slice_ref(part))
     }
 
     /// Encodes raw mu-law bytes, for audio that is made here.
@@ -86,16 +75,8 @@ impl Audio {
     }
 
     fn checked(base64: Bytes) -> Result<Self, NotBase64> {
-        let body = match base64.as_ref() {
-            [.., b'=', b'='] => &base64[..base64.len() - 2],
-            [.., b'='] => &base64[..base64.len() - 1],
-            all => all,
-        };
-        // By a table and without a way out in the middle: frames are many, and nearly all are well.
-        let all = body
-            .iter()
-            .fold(true, |all, b| all & IS_BASE64[usize::from(*b)]);
-        if !base64.len().is_multiple_of(4) || !all {
+        let body = &base64[..base64.len() - padding(&base64)];
+        if !base64.len().is_multiple_of(4) || !is_base64(body) {
             return Err(NotBase64);
         }
         let samples = body.len() as u64 * 3 / 4;
@@ -104,8 +85,7 @@ impl Audio {
 
     /// What was the base64 text of audio before.
     fn again(base64: Bytes) -> Self {
-        let padding = base64.iter().rev().take_while(|b| **b == b'=').count();
-        let samples = (base64.len() - padding) as u64 * 3 / 4;
+        let samples = (base64.len() - padding(&base64)) as u64 * 3 / 4;
         Self { base64, samples }
     }
 
@@ -178,6 +158,14 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Nothing, with room for so many pieces that have so much base64 text together.
+    pub fn with_capacity(pieces: usize, bytes: usize) -> Self {
+        Self {
+            base64: VecDeque::with_capacity(bytes),
+            lengths: VecDeque::with_capacity(pieces),
+        }
+    }
+
     /// Pieces that are kept.
     pub fn len(&self) -> usize {
         self.lengths.len()
@@ -202,8 +190,12 @@ impl Kept {
     /// Forgets the oldest piece. Returns its length in samples; 0 if there was none.
     pub fn forget_oldest(&mut self) -> u64 {
         let length = self.lengths.pop_front().unwrap_or(0);
-        let text = self.base64.drain(..length);
-        text.filter(|b| *b != b'=').count() as u64 * 3 / 4
+        let is_padding = |at: &usize| self.base64.get(*at) == Some(&b'=');
+        let padding = (length.saturating_sub(2)..length)
+            .filter(is_padding)
+            .count();
+        self.base64.drain(..length);
+        (length - padding) as u64 * 3 / 4
     }
 
     /// Forgets all, and gives the memory back.
@@ -213,13 +205,60 @@ impl Kept {
 
     /// All of it, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Audio> + '_ {
+        let (front, back) = self.base64.as_slices();
         let mut from = 0;
         self.lengths.iter().map(move |length| {
-            let text: Vec<u8> = self.base64.range(from..from + length).copied().collect();
-            from += length;
-            Audio::again(Bytes::from(text))
+            let (start, end) = (from, from + length);
+            from = end;
+            // A piece may lie across the place where the ring begins again.
+            let in_front = &front[start.min(front.len())..end.min(front.len())];
+            let in_back = &back[start.saturating_sub(front.len())..end.saturating_sub(front.len())];
+            Audio::again(Bytes::from([in_front, in_back].concat()))
         })
     }
+}
+
+/// How many characters at the end of base64 text stand for nothing.
+fn padding(base64: &[u8]) -> usize {
+    match base64 {
+        [.., b'=', b'='] => 2,
+        [.., b'='] => 1,
+        _ => 0,
+    }
+}
+
+/// The highest bit of each of eight bytes.
+const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// Whether there is nothing but base64 in it, padding left out. Without a way out in the middle:
+/// frames are many, and nearly all are well.
+fn is_base64(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk() else {
+        let single = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+        return text.iter().all(single);
+    };
+    // The last eight may have been among those before in part.
+    let all = text
+        .as_chunks()
+        .0
+        .iter()
+        .fold(base64_bytes(*last), |all, eight| all & base64_bytes(*eight));
+    all & HIGHEST == HIGHEST
+}
+
+/// Of eight bytes, the highest bit is set of those that are base64. It is not of any that is no ASCII,
+/// whatever becomes of the bytes beside that one. The other bits mean nothing.
+fn base64_bytes(eight: [u8; 8]) -> u64 {
+    let eight = u64::from_le_bytes(eight);
+    // Sets the highest bit of the bytes that are not below this one, if they are ASCII.
+    let from = |byte: u8, eight: u64| eight.wrapping_add(u64::from_ne_bytes([0x80 - byte; 8]));
+    // Letters are the same in both cases, but for this bit, and nothing else becomes one by it.
+    let lower = eight | u64::from_ne_bytes([0x20; 8]);
+    // The highest bit is set by the beginning of a range, and taken back by what lies behind it.
+    let letters = from(b'a', lower) ^ from(b'z' + 1, lower);
+    let digits_and_slash = from(b'/', eight) ^ from(b'9' + 1, eight);
+    let plus = from(b'+', eight) ^ from(b'+' + 1, eight);
+    (letters ^ digits_and_slash ^ plus) & !eight
 }
 
 /// The linear magnitude of a mu-law sample (ITU-T G.711).
@@ -277,7 +316,7 @@ mod tests {
         for (at, audio) in all.iter().enumerate() {
             kept.push(audio);
             if at >= 10 {
-                kept.forget_oldest();
+                assert_eq!(kept.forget_oldest(), all[at - 10].samples());
             }
             let first = (at + 1).saturating_sub(10);
             assert!(kept.iter().eq(all[first..=at].iter().cloned()), "{at}");
@@ -297,6 +336,43 @@ mod tests {
         assert_eq!(Audio::from_samples(&[0x00, 0x80]).loudness(), 32_124);
         assert_eq!(Audio::from_samples(&[0xFF, 0x80]).loudness(), 16_062);
         assert_eq!(Audio::from_samples(&[]).loudness(), 0);
+    }
+
+    #[test]
+    fn base64_is_told_from_everything_else() {
+        for length in [4, 8, 12, 16, 20] {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'z'; length];
+                    text[at] = byte;
+                    let is_audio = byte.is_ascii_alphanumeric()
+                        || matches!(byte, b'+' | b'/')
+                        || byte == b'=' && at + 1 == length;
+                    let message = Bytes::from(text.clone());
+                    assert_eq!(
+                        Audio::within(&message, &message).is_ok(),
+                        is_audio,
+                        "{text:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_wrongs_make_no_base64() {
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let mut text = *b"AAAAAAAA";
+                (text[3], text[4]) = (first, second);
+                let single = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+                assert_eq!(
+                    is_base64(&text),
+                    single(first) && single(second),
+                    "{text:?}"
+                );
+            }
+        }
     }
 
     #[test]

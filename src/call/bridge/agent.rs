@@ -78,7 +78,7 @@ impl Bridge {
             draft.audio(item, audio);
             return;
         }
-        if !self.is_current(response) || self.ledger.is_over(item) {
+        if !self.is_saying() || self.ledger.is_over(item) {
             return;
         }
         if !self.is_conversing() {

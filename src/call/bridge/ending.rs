@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Bridge;
 use super::event::{Change, End, Output, Respond};
 use super::gate::Closed;
+use super::{Bridge, earliest};
 use crate::call::snapshot::Outcome;
 
 /// How long the end of a goodbye may be confirmed after it should have been heard.
@@ -157,8 +157,8 @@ impl Bridge {
 
     /// Agent audio was sent while the call ends: the line stays until it has been heard.
     pub(super) fn goodbye_moves(&mut self) {
-        let heard = self.now + self.ledger.queued() + CONFIRMATION;
         if let Some(ending) = &mut self.ending {
+            let heard = self.now + self.ledger.queued() + CONFIRMATION;
             ending.deadline = heard.min(ending.latest);
         }
     }
@@ -222,13 +222,12 @@ impl Bridge {
     /// The next moment at which the ending must act.
     pub(super) fn ending_deadline(&self) -> Option<Duration> {
         let goodbye = self.ending.as_ref().map(|ending| ending.deadline);
-        let deadlines = [
+        earliest([
             goodbye,
             self.insists_at(),
             self.wrap_up_at(),
             self.time_up_at(),
-        ];
-        deadlines.into_iter().flatten().min()
+        ])
     }
 
     /// Wraps up, ends at the maximum, and hangs up when the goodbye has been heard.

@@ -14,9 +14,18 @@ const HISTORY: usize = 25;
 /// A callee who is said to speak for this long does, however quietly.
 pub(super) const AT_LEAST: Duration = Duration::from_secs(2);
 
+/// What a frame of 20 ms has in base64. Others take more room, when they come.
+const FRAME: usize = 216;
+
 /// The latest frames of the callee.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct History(Kept);
+
+impl Default for History {
+    fn default() -> Self {
+        Self(Kept::with_capacity(HISTORY, HISTORY * FRAME))
+    }
+}
 
 impl History {
     pub(super) fn push(&mut self, frame: &Audio) {

@@ -37,8 +37,10 @@ struct Item {
     complete: bool,
     /// The present session of the model does not know it.
     foreign: bool,
-    /// Pieces of its text, each with the audio position at which it arrived.
-    words: Vec<(u64, String)>,
+    /// Its text as far as it has come.
+    words: String,
+    /// The pieces that it came in: the audio position at which each arrived, and its end in the text.
+    pieces: Vec<(u64, usize)>,
     /// Its whole text, when the model has given it.
     text: Option<String>,
 }
@@ -76,38 +78,31 @@ pub(super) struct CutItem {
 pub(super) struct Ledger {
     generation: u32,
     sequence: u32,
-    /// In the order in which they are played; finished ones leave.
-    items: VecDeque<Item>,
+    /// In the order in which they are played; finished ones leave. There are one or two, and every
+    /// frame looks at all of them: of a `VecDeque` that would cost several times as much.
+    items: Vec<Item>,
     /// Marks that have not come back: the item they follow, and its position in samples.
     marks: VecDeque<(Mark, Arc<str>, u64)>,
     since_mark: u64,
     /// The item that audio was sent of last.
     latest: String,
     /// Items of this response that have left.
-    over: VecDeque<Arc<str>>,
+    over: Vec<Arc<str>>,
 }
 
 impl Ledger {
+    /// Where the item stands; it is new if it is not known.
+    fn place(&mut self, id: &str) -> usize {
+        let known = self.items.iter().position(|item| *item.id == *id);
+        known.unwrap_or_else(|| {
+            self.items.push(Item::new(id));
+            self.items.len() - 1
+        })
+    }
+
     fn item(&mut self, id: &str) -> &mut Item {
-        let at = self
-            .items
-            .iter()
-            .position(|item| *item.id == *id)
-            .unwrap_or_else(|| {
-                self.items.push_back(Item {
-                    id: id.into(),
-                    line: None,
-                    received: 0,
-                    sent: 0,
-                    heard: 0,
-                    complete: false,
-                    foreign: false,
-                    words: Vec::new(),
-                    text: None,
-                });
-                self.items.len() - 1
-            });
-        &mut self.items[at]
+        let place = self.place(id);
+        &mut self.items[place]
     }
 
     /// Whether this item has no sound yet, so that it needs a line.
@@ -142,13 +137,14 @@ impl Ledger {
             }
             id.clone_into(&mut self.latest);
         }
-        self.item(id).received += audio.samples();
+        let place = self.place(id);
+        self.items[place].received += audio.samples();
         for piece in audio.pieces(MARK_EVERY) {
             if self.since_mark > 0 && self.since_mark + piece.samples() > MARK_EVERY {
                 self.mark(&mut to);
             }
             self.since_mark += piece.samples();
-            self.item(id).sent += piece.samples();
+            self.items[place].sent += piece.samples();
             to(ToCarrier::Audio(piece));
         }
     }
@@ -199,8 +195,9 @@ impl Ledger {
             return;
         }
         let item = self.item(id);
-        if item.words.len() < PIECES {
-            item.words.push((item.received, text.to_owned()));
+        if item.pieces.len() < PIECES {
+            item.words.push_str(text);
+            item.pieces.push((item.received, item.words.len()));
         }
     }
 
@@ -214,16 +211,16 @@ impl Ledger {
 
     /// Takes out the items that have been heard to their end, oldest first.
     pub(super) fn take_heard(&mut self) -> Option<(String, Option<Spoken>)> {
-        let front = self.items.front()?;
+        let front = self.items.first()?;
         // The words may come after the sound, at the latest with the end of the response.
         if !front.heard_out() || front.text.is_none() {
             return None;
         }
-        let item = self.items.pop_front()?;
+        let item = self.items.remove(0);
         if self.over.len() == OVER {
-            self.over.pop_front();
+            self.over.remove(0);
         }
-        self.over.push_back(Arc::clone(&item.id));
+        self.over.push(Arc::clone(&item.id));
         let text = item.text.unwrap_or_default();
         let spoken = item.line.map(|(slot, at)| Spoken { slot, at, text });
         Some((
@@ -247,7 +244,7 @@ impl Ledger {
         for item in &mut self.items {
             item.complete = true;
             if item.text.is_none() {
-                item.text = Some(item.joined(u64::MAX));
+                item.text = Some(item.words.clone());
             }
         }
         if self.since_mark > 0 {
@@ -271,7 +268,7 @@ impl Ledger {
     pub(super) fn saying(&self) -> Vec<(u32, String)> {
         let lines = self.items.iter().filter_map(|item| {
             let (slot, _) = item.line?;
-            let text = item.text.clone().unwrap_or_else(|| item.joined(u64::MAX));
+            let text = item.text.as_ref().unwrap_or(&item.words).clone();
             (!text.trim().is_empty()).then_some((slot, text))
         });
         lines.collect()
@@ -292,6 +289,21 @@ impl Ledger {
 }
 
 impl Item {
+    fn new(id: &str) -> Self {
+        Self {
+            id: id.into(),
+            line: None,
+            received: 0,
+            sent: 0,
+            heard: 0,
+            complete: false,
+            foreign: false,
+            words: String::new(),
+            pieces: Vec::new(),
+            text: None,
+        }
+    }
+
     fn heard_out(&self) -> bool {
         self.complete && self.heard == self.received
     }
@@ -305,8 +317,11 @@ impl Item {
         };
         let text = match heard {
             Heard::Nothing => None,
-            Heard::Part(_) => Some(format!("{}{CUT_OFF}", self.joined(self.heard).trim_end())),
-            Heard::All => Some(self.text.clone().unwrap_or_else(|| self.joined(u64::MAX))),
+            Heard::Part(_) => Some(format!(
+                "{}{CUT_OFF}",
+                self.words_until(self.heard).trim_end()
+            )),
+            Heard::All => Some(self.text.as_ref().unwrap_or(&self.words).clone()),
         };
         let spoken = self
             .line
@@ -321,8 +336,9 @@ impl Item {
     }
 
     /// The words whose sound begins before `heard`.
-    fn joined(&self, heard: u64) -> String {
-        let heard_words = self.words.iter().filter(|(at, _)| *at < heard);
-        heard_words.map(|(_, words)| words.as_str()).collect()
+    fn words_until(&self, heard: u64) -> &str {
+        let pieces = self.pieces.partition_point(|(at, _)| *at < heard);
+        let end = pieces.checked_sub(1).map_or(0, |last| self.pieces[last].1);
+        &self.words[..end]
     }
 }

@@ -173,6 +173,9 @@ impl Bridge {
     /// A frame of the callee while no model listens. Nobody but us notices that they interrupt what
     /// is queued of the agent's words.
     pub(super) fn heard_by_nobody(&mut self, frame: &Audio) {
+        if !self.model_is_lost() {
+            return;
+        }
         let agent_speaks = self.is_conversing() && !self.ledger.is_silent();
         let Presence::Absent(loss) = &mut self.session.presence else {
             return;

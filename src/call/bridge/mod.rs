@@ -125,6 +125,19 @@ struct Keys {
     complete_at: Duration,
 }
 
+/// The first of these moments. (In words as plain as this, because every frame asks for it.)
+fn earliest<const N: usize>(moments: [Option<Duration>; N]) -> Option<Duration> {
+    let mut earliest: Option<Duration> = None;
+    for moment in moments {
+        if let Some(at) = moment
+            && earliest.is_none_or(|earliest| at < earliest)
+        {
+            earliest = moment;
+        }
+    }
+    earliest
+}
+
 /// See the module.
 #[derive(Debug)]
 #[expect(
@@ -328,7 +341,7 @@ impl Bridge {
         if self.over {
             return None;
         }
-        [
+        earliest([
             self.opening_deadline(),
             self.ending_deadline(),
             self.silence_deadline(),
@@ -342,10 +355,7 @@ impl Bridge {
             self.host_deadline(),
             self.request_deadline(),
             self.keys.as_ref().map(|keys| keys.complete_at),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     fn connect_deadline(&self) -> Option<Duration> {

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::Bridge;
 use super::catch_up::CatchUp;
 use super::event::{Change, End, Output, ToModel};
 use super::loss::{Loss, Presence, RETURNS};
 use super::opening::Opening;
+use super::{Bridge, earliest};
 
 /// Sessions last an hour at most. From this age on, one is replaced when nobody speaks.
 const OLD: Duration = Duration::from_secs(55 * 60);
@@ -255,10 +255,7 @@ impl Bridge {
             Presence::Over => None,
             Presence::Absent(loss) => self.loss_deadline(loss),
             Presence::Sound | Presence::Probation { .. } => {
-                [self.catching_up_deadline(), self.renewal_deadline()]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                earliest([self.catching_up_deadline(), self.renewal_deadline()])
             }
         }
     }

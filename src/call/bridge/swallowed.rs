@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::Bridge;
 use super::event::End;
+use super::{Bridge, earliest};
 
 /// For a response to begin that was asked for. Then it is asked for once more, and then the session is
 /// replaced.
@@ -27,7 +27,7 @@ pub(super) struct Request {
 impl Bridge {
     pub(super) fn request_deadline(&self) -> Option<Duration> {
         let begins = self.request.as_ref().map(|request| request.since + BEGINS);
-        begins.into_iter().chain(self.stalls_at()).min()
+        earliest([begins, self.stalls_at()])
     }
 
     /// When the response under way will have said nothing for too long.

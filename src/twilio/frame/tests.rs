@@ -1,6 +1,7 @@
 //! Messages as Twilio writes them, and as it never would.
 
 use super::*;
+use crate::json::tests::objects;
 use proptest::prelude::*;
 
 fn bytes(text: &str) -> Bytes {
@@ -96,6 +97,110 @@ fn audio_is_shared_with_its_message() {
     assert_eq!(at, Duration::from_millis(40));
     assert_eq!(audio, payload);
     assert!(message.as_ptr_range().contains(&audio.base64().as_ptr()));
+}
+
+/// A frame as Twilio's own description of the protocol has it, but for its payload.
+const MEDIA: &str = r#"{"event":"media","sequenceNumber":"4","media":{"track":"inbound","chunk":"2","timestamp":"5","payload":"//4A"},"streamSid":"MZ18ad3ab5a668481ce02b83e7395059f0"}"#;
+
+#[test]
+fn frames_as_twilio_writes_them_are_read_the_short_way() {
+    let reordered = r#"{"streamSid":"MZ1","media":{"payload":"//4Afw==","timestamp":"86400000","track":"inbound"},"event":"media","new":7}"#;
+    for text in [MEDIA, reordered] {
+        let message = bytes(text);
+        let frame = plain_media(&message).expect(text);
+        assert_eq!(parse_any(&message), Ok(Frame::Event(frame.clone())));
+        assert_eq!(parse(&message), Ok(Frame::Event(frame)), "{text}");
+    }
+}
+
+#[test]
+fn frames_that_are_unusual_are_read_the_long_way() {
+    for (usual, unusual, expected) in [
+        ("inbound", "outbound", "Ignored"),
+        ("//4A", "", "Ignored"),
+        (
+            "\"//4A\"",
+            "\"\\/\\/4A\"",
+            "Event(Audio { at: 5ms, audio: Audio(3 samples) })",
+        ),
+        (
+            "\"5\"",
+            "5",
+            "Event(Audio { at: 5ms, audio: Audio(3 samples) })",
+        ),
+        (
+            "\"5\"",
+            "\"05\"",
+            "Event(Audio { at: 5ms, audio: Audio(3 samples) })",
+        ),
+        (
+            "\"5\"",
+            "\"86400001\"",
+            "Event(Audio { at: 0ns, audio: Audio(3 samples) })",
+        ),
+        ("media\"", "medium\"", "Ignored"),
+        ("//4A", "//4", "malformed: payload is not base64"),
+        (
+            "\"4\"",
+            "[4]",
+            "Event(Audio { at: 5ms, audio: Audio(3 samples) })",
+        ),
+        (
+            "\"chunk\"",
+            "\"track\"",
+            "malformed: not the JSON of an event",
+        ),
+        (
+            "sequenceNumber",
+            "event",
+            "malformed: not the JSON of an event",
+        ),
+        (
+            "sequenceNumber",
+            "mark",
+            "malformed: not the JSON of an event",
+        ),
+    ] {
+        let text = MEDIA.replacen(usual, unusual, 1);
+        assert!(plain_media(&bytes(&text)).is_none(), "{text}");
+        assert_eq!(outcome(&text), expected, "{text}");
+    }
+}
+
+/// Media messages of all sorts, most of them well.
+fn any_media() -> impl Strategy<Value = Vec<u8>> {
+    let odd_inside = &[
+        r#""track":"outbound""#,
+        r#""timestamp":7"#,
+        r#""payload":"a\/b=""#,
+        r#""new":{"a":1}"#,
+        r#""number":12"#,
+    ];
+    let inside = [
+        r#""track":"inbound""#,
+        r#""chunk":"2""#,
+        r#""timestamp":"4020""#,
+        r#""payload":"f39/f39/f38=""#,
+    ];
+    let odd = &[
+        r#""event":"mark""#,
+        r#""mark":{"name":"g0-1"}"#,
+        r#""start":7"#,
+        r#""streamSid":7"#,
+        r#""sequenceNumber":4"#,
+        r#""new":{"a":1}"#,
+        r#""media":"x""#,
+    ];
+    objects(inside.map(str::to_owned).into(), odd_inside).prop_flat_map(|media| {
+        let media = String::from_utf8_lossy(&media).into_owned();
+        let usual = vec![
+            r#""event":"media""#.to_owned(),
+            r#""sequenceNumber":"4""#.to_owned(),
+            format!(r#""media":{media}"#),
+            r#""streamSid":"MZ1""#.to_owned(),
+        ];
+        objects(usual, odd)
+    })
 }
 
 #[test]
@@ -314,6 +419,27 @@ fn messages_to_twilio_are_exact() {
         written(&ToCarrier::Clear, "MZ1"),
         r#"{"event":"clear","streamSid":"MZ1"}"#
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_short_way_leads_where_the_long_one_does(message in any_media()) {
+        let message = Bytes::from(message);
+        if let Some(frame) = plain_media(&message) {
+            prop_assert_eq!(parse_any(&message), Ok(Frame::Event(frame)));
+        }
+        prop_assert_eq!(parse(&message), parse_any(&message));
+    }
+
+    #[test]
+    fn the_short_way_is_only_for_what_may_go_it(at in 0..MEDIA.len(), byte in any::<u8>()) {
+        let mut message = MEDIA.as_bytes().to_vec();
+        message[at] = byte;
+        let message = Bytes::from(message);
+        prop_assert_eq!(parse(&message), parse_any(&message));
+    }
 }
 
 proptest! {

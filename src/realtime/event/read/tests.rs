@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::call::bridge::event::Request;
+use crate::json::tests::objects;
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -345,6 +346,86 @@ fn a_message_cut_anywhere_is_no_panic() {
         for end in 0..json.len() {
             let _ = parse(&Bytes::copy_from_slice(&json.as_bytes()[..end]));
         }
+    }
+}
+
+/// Audio as the API reference has it, and as the service writes it.
+const DELTAS: [&str; 2] = [
+    r#"{"type":"response.output_audio.delta","response_id":"resp_1","item_id":"item_a","output_index":0,"content_index":0,"delta":"f39/"}"#,
+    r#"{"type":"response.output_audio.delta","event_id":"event_9","response_id":"resp_1","item_id":"item_a","output_index":0,"content_index":0,"delta":"f39/f3==","obfuscation":"aBcD"}"#,
+];
+
+#[test]
+fn audio_as_the_model_writes_it_is_read_the_short_way() {
+    for text in DELTAS {
+        let message = bytes(text);
+        let audio = plain_audio(&message).expect(text);
+        assert_eq!(parse_any(&message), Ok(Parsed::Event(audio.clone())));
+        assert_eq!(parse(&message), Ok(Parsed::Event(audio)), "{text}");
+    }
+}
+
+#[test]
+fn nothing_else_is_read_the_short_way() {
+    for (text, expected) in known() {
+        let is_audio = matches!(expected, Parsed::Event(ModelEvent::Audio { .. }));
+        assert_eq!(plain_audio(&bytes(text)).is_some(), is_audio, "{text}");
+    }
+    for (usual, unusual) in [
+        ("f39/", "f39"),
+        ("f39/", "f39\\/"),
+        ("resp_1", "resp\\u005f1"),
+        ("resp_1", "räsp"),
+        ("\"item_a\"", "7"),
+        ("output_index", "item_id"),
+        ("output_index", "transcript"),
+        ("output_index\":0", "output_index\":null"),
+        ("output_index\":0", "output_index\":-1"),
+        (":\"", ": \""),
+    ] {
+        let text = DELTAS[0].replacen(usual, unusual, 1);
+        assert_eq!(plain_audio(&bytes(&text)), None, "{text}");
+    }
+}
+
+/// Audio deltas of all sorts, most of them well.
+fn any_delta() -> impl Strategy<Value = Vec<u8>> {
+    let usual = [
+        r#""type":"response.output_audio.delta""#,
+        r#""response_id":"resp_1""#,
+        r#""item_id":"item_a""#,
+        r#""content_index":0"#,
+        r#""delta":"f39/f39/f38=""#,
+        r#""obfuscation":"aBcD""#,
+    ];
+    let odd = &[
+        r#""type":"response.output_audio.done""#,
+        r#""item_id":7"#,
+        r#""transcript":{"a":null}"#,
+        r#""transcript":"x""#,
+        r#""transcript":"y""#,
+        r#""delta":"a\/b=""#,
+        r#""new":12"#,
+        r#""newer":[1]"#,
+    ];
+    objects(usual.map(str::to_owned).into(), odd)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_short_way_leads_where_the_long_one_does(message in any_delta()) {
+        let message = Bytes::from(message);
+        prop_assert_eq!(parse(&message), parse_any(&message));
+    }
+
+    #[test]
+    fn the_short_way_is_only_for_what_may_go_it(at in 0..DELTAS[0].len(), byte in any::<u8>()) {
+        let mut message = DELTAS[0].as_bytes().to_vec();
+        message[at] = byte;
+        let message = Bytes::from(message);
+        prop_assert_eq!(parse(&message), parse_any(&message));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A session: what the webhooks and the tools hold of a live call. Its driver holds the rest.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -13,6 +13,7 @@ use super::host::HostError;
 use super::orders::{Giver, Order, Orders, orders};
 use super::record::Call;
 use super::token::StreamTokens;
+use crate::realtime::event::Usage;
 use crate::store::calls::{LineState, Saved};
 
 /// What became of the request to dial.
@@ -28,6 +29,19 @@ pub(super) enum Dial {
     Unknown,
 }
 
+/// What of a call is written down, so that the rest is written alone.
+#[derive(Debug, Default)]
+struct Written {
+    /// This revision, and everything before it.
+    revision: u64,
+    /// So many of the statuses that it came to.
+    statuses: usize,
+    /// What the model had used by then; none: not even that it has used nothing.
+    usage: Option<Usage>,
+    /// That the line is over and the limits are settled.
+    complete: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Session {
@@ -39,10 +53,8 @@ pub struct Session {
     model: String,
     /// What the call used of the limits, once that is known.
     settled: OnceLock<Duration>,
-    /// The revision that is written down, and everything before it.
-    saved: AtomicU64,
-    /// It is written down that the line is over and the limits are settled.
-    complete: AtomicBool,
+    /// What of it is written down.
+    written: Mutex<Written>,
     /// What became of the request to dial.
     dial: watch::Sender<Dial>,
     /// Somebody sees to it that a line that showed up late is hung up.
@@ -59,8 +71,7 @@ impl Session {
             tokens: StreamTokens::default(),
             model,
             settled: OnceLock::new(),
-            saved: AtomicU64::new(0),
-            complete: AtomicBool::new(false),
+            written: Mutex::default(),
             dial: watch::Sender::new(Dial::Pending),
             late_hang_up: AtomicBool::new(false),
             orders: giver,
@@ -136,7 +147,11 @@ impl Session {
 
     /// What is to be written down now.
     pub(super) fn unsaved(&self) -> Saved {
-        let unsaved = (self.call).unsaved(self.saved.load(Ordering::Relaxed), Utc::now());
+        let written = self.written();
+        let mut unsaved = self.call.unsaved(written.revision, Utc::now());
+        unsaved.history.drain(..written.statuses);
+        let used = Some(unsaved.usage).filter(|used| written.usage != Some(*used));
+        drop(written);
         let over = !self.call.line_may_be_open();
         let line = match self.dial() {
             _ if over => LineState::Over,
@@ -150,7 +165,7 @@ impl Session {
             history: unsaved.history,
             line,
             settled: self.settled.get().copied(),
-            usage: Some((self.model.clone(), unsaved.usage)),
+            usage: used.map(|used| (self.model.clone(), used)),
             bill: unsaved.bill,
             // Of a line that may or may not exist, the cost is not known.
             charge: unsaved.charge.filter(|_| self.dial() != Dial::Unknown),
@@ -159,17 +174,24 @@ impl Session {
 
     /// This is written down.
     pub(super) fn is_saved(&self, saved: &Saved) {
-        let revision = saved.snapshot.revision;
-        self.saved.store(revision, Ordering::Relaxed);
-        if saved.settled.is_some() && saved.line == LineState::Over {
-            self.complete.store(true, Ordering::Relaxed);
+        let mut written = self.written();
+        written.revision = saved.snapshot.revision;
+        written.statuses += saved.history.len();
+        if let Some((_, used)) = &saved.usage {
+            written.usage = Some(*used);
         }
+        written.complete |= saved.settled.is_some() && saved.line == LineState::Over;
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing more will happen to the call, and all that has happened is written down.
     pub(super) fn is_written(&self) -> bool {
         let latest = self.call.watch().borrow().latest;
-        self.complete.load(Ordering::Relaxed) && self.saved.load(Ordering::Relaxed) >= latest
+        let written = self.written();
+        written.complete && written.revision >= latest
     }
 
     /// What became of the request to dial, as far as is known.
@@ -182,5 +204,40 @@ impl Session {
         // The sender lives as long as the session.
         let mut dial = self.dial.subscribe();
         let _ = dial.wait_for(|dial| *dial != Dial::Pending).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::record::Brief;
+    use crate::call::snapshot::Status;
+    use crate::phone::E164;
+
+    #[test]
+    fn what_is_written_down_is_not_written_again() {
+        let brief = Brief {
+            to: E164::parse("+390612345678").unwrap(),
+            from: E164::parse("+15005550006").unwrap(),
+            mission: "m".into(),
+            language: "it-IT".parse().unwrap(),
+            max_duration: Duration::from_secs(600),
+        };
+        let call = Call::new(uuid::Uuid::new_v4(), brief, Utc::now(), Arc::default());
+        let (session, _orders) = Session::new(call, "model".into());
+        let statuses = |saved: &Saved| saved.history.iter().map(|(to, _)| *to).collect::<Vec<_>>();
+
+        let first = session.unsaved();
+        assert_eq!(statuses(&first), [Status::Initiated]);
+        assert!(first.usage.is_some(), "that nothing was used is known");
+        let again = session.unsaved();
+        assert_eq!(statuses(&again), [Status::Initiated], "it was not written");
+        session.is_saved(&first);
+        let nothing = session.unsaved();
+        assert!(nothing.history.is_empty() && nothing.usage.is_none());
+        session.is_saved(&nothing);
+
+        session.call.finish(&End::Busy, Utc::now());
+        assert_eq!(statuses(&session.unsaved()), [Status::Busy]);
     }
 }

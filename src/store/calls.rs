@@ -40,13 +40,13 @@ pub struct Saved {
     pub snapshot: Snapshot,
     /// The lines that have changed, each with its place in the conversation.
     pub lines: Vec<(u32, Line)>,
-    /// When it came to each status.
+    /// When it came to each status that is not written down yet.
     pub history: Vec<(Status, DateTime<Utc>)>,
     /// Its line.
     pub line: LineState,
     /// What it used of the limits, once that is known.
     pub settled: Option<Duration>,
-    /// The model that speaks, and what it used.
+    /// The model that speaks, and what it used, if that is not written down yet.
     pub usage: Option<(String, Usage)>,
     /// What it cost so far, if that is known.
     pub bill: Option<Bill>,
@@ -225,18 +225,8 @@ impl Store {
                 .execute(&mut *turn)
                 .await?;
         }
-        let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM note WHERE call_id = ?")
-            .bind(&call.call_id)
-            .fetch_one(&mut *turn)
-            .await?;
-        let kept = usize::try_from(kept).unwrap_or(0);
-        for (position, note) in call.notes.iter().enumerate().skip(kept) {
-            sqlx::query("INSERT INTO note (call_id, position, text) VALUES (?, ?, ?)")
-                .bind(&call.call_id)
-                .bind(i64::try_from(position).unwrap_or(i64::MAX))
-                .bind(note)
-                .execute(&mut *turn)
-                .await?;
+        if !call.notes.is_empty() {
+            save_notes(turn, call).await?;
         }
         for (status, at) in &saved.history {
             sqlx::query(
@@ -424,6 +414,24 @@ impl Store {
         };
         self.looked(reading).await
     }
+}
+
+/// Writes the notes that are new: notes are only ever added.
+async fn save_notes(turn: &mut SqliteConnection, call: &Snapshot) -> Result<(), StoreError> {
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM note WHERE call_id = ?")
+        .bind(&call.call_id)
+        .fetch_one(&mut *turn)
+        .await?;
+    let kept = usize::try_from(kept).unwrap_or(0);
+    for (position, note) in call.notes.iter().enumerate().skip(kept) {
+        sqlx::query("INSERT INTO note (call_id, position, text) VALUES (?, ?, ?)")
+            .bind(&call.call_id)
+            .bind(i64::try_from(position).unwrap_or(i64::MAX))
+            .bind(note)
+            .execute(&mut *turn)
+            .await?;
+    }
+    Ok(())
 }
 
 fn listed(row: &SqliteRow) -> Result<Listed, StoreError> {

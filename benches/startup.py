@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Start-up time and idle memory of the release build, on Linux. Prints, asserts nothing.
+"""Start-up time and idle memory of the release build, on Linux. Prints; with --at-most, fails if
+it takes more memory.
 
     cargo build --release
-    python3 benches/startup.py [path of the executable]
+    python3 benches/startup.py [--at-most MIB] [path of the executable]
 
 Time is from the start of the process to the answer to `initialize`, the median of 20 runs; it
 includes what Python needs to start a process. Memory is the resident set (VmRSS) half a second
@@ -68,7 +69,12 @@ def run(binary, arguments, environment, memory=False):
 
 def main():
     root = Path(__file__).resolve().parent.parent
-    binary = sys.argv[1] if len(sys.argv) > 1 else root / "target/release/openagent-messaging"
+    words = sys.argv[1:]
+    at_most = None
+    if words[:1] == ["--at-most"]:
+        at_most, words = float(words[1]), words[2:]
+    binary = words[0] if words else root / "target/release/openagent-messaging"
+    most = 0
     clean = {name: value for name, value in os.environ.items()
              if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     for name, arguments, settings in CASES:
@@ -80,7 +86,10 @@ def main():
         if sys.platform == "linux":
             kilobytes = run(binary, arguments, environment, memory=True)[1]
             line += f", idle memory {kilobytes / 1024:.1f} MiB"
+            most = max(most, kilobytes / 1024)
         print(line)
+    if at_most is not None and most > at_most:
+        sys.exit(f"more than {at_most} MiB: have the functions that run first lost their order (link/first.py)?")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use futures_util::{Sink, Stream};
 
-/// Bytes read from a socket at once: a frame or two, which is what comes at a time. What a socket keeps
-/// for it grows to twice this, or to its longest message; the library's default costs a quarter of a
-/// megabyte a call.
+/// Bytes read from a socket at once: two frames of 20 ms, which is what Twilio sends. Longer deltas of
+/// the model take a few reads each, and come that much less often. What a socket keeps for it grows to
+/// twice this, or to its longest message; the library's default costs a quarter of a megabyte a call.
 pub const READ_BUFFER: usize = 1024;
 
 /// Bytes that are gathered before they are written, where much is sent at once. What a socket keeps

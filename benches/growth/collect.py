@@ -32,7 +32,7 @@ def load(calls, seconds):
 def main():
     target = Path(sys.argv[1])
     seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 8
-    runs = []
+    runs, failed = [], []
     for calls in CALLS:
         run = load(calls, seconds)
         if run:
@@ -40,10 +40,12 @@ def main():
             print(f"{calls} calls: {run['product']['cpu_s_per_call_s'] * 1e3:.3f} ms a second each, "
                   f"{run['cpu_ratio']:.3f} times the floor, "
                   f"p99 {run['product']['latency_ms']['inbound']['p99']} ms")
+        else:
+            failed.append(calls)
     polls = subprocess.run(["cargo", "bench", "--quiet", "--locked", "--bench", "instructions", "--", "--growth"],
                            cwd=ROOT, stdout=subprocess.PIPE, check=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    everything = {"calls": runs, "polls": json.loads(polls.stdout)}
+    everything = {"calls": runs, "failed": failed, "polls": json.loads(polls.stdout)}
     target.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use openagent_messaging::call::bridge::event::{
     CarrierEvent, Change, Input, Mark, ModelEvent, Output, ResponseEnding, Stream, ToCarrier,
+    ToModel,
 };
 use openagent_messaging::call::bridge::{Bridge, Settings};
 use openagent_messaging::call::disclosure::Disclosure;
@@ -51,11 +52,9 @@ pub struct Conversation {
     frame: Bytes,
     delta: Bytes,
     marks: Vec<Mark>,
-    /// Bytes that went out, so that nothing can be left out by the optimiser.
-    written: u64,
-    /// The same before the frames that were put in since.
-    before: u64,
+    /// Frames that were put in, and those that came out on the other side.
     frames: u64,
+    passed: u64,
 }
 
 impl Conversation {
@@ -97,9 +96,8 @@ impl Conversation {
             frame: message(&frame),
             delta: message(&delta),
             marks: Vec::with_capacity(64),
-            written: 0,
-            before: 0,
             frames: 0,
+            passed: 0,
         };
         this.model(r#"{"type":"session.updated"}"#);
         this.say("resp_1", "item_1", &sentence);
@@ -111,14 +109,13 @@ impl Conversation {
             this.frame_in();
             this.delta_in();
         }
-        (this.before, this.frames) = (this.written, 0);
+        (this.frames, this.passed) = (0, 0);
         this
     }
 
     /// Every frame that was put in came out on the other side.
     pub fn has_passed_all(&self) -> bool {
-        let audio = payload().len() as u64;
-        self.frames > 0 && self.written - self.before > self.frames * audio
+        self.frames > 0 && self.frames == self.passed
     }
 
     fn say(&mut self, response: &str, item: &str, text: &str) {
@@ -152,17 +149,22 @@ impl Conversation {
             match output {
                 Output::Carrier(to) => {
                     carrier_wire::write(&to, STREAM, &mut self.buffer);
-                    if let ToCarrier::Mark(mark) = to {
-                        self.marks.push(mark);
+                    match to {
+                        ToCarrier::Audio(_) => self.passed += 1,
+                        ToCarrier::Mark(mark) => self.marks.push(mark),
+                        ToCarrier::Clear => {}
                     }
                 }
-                Output::Model(to) => model_wire::write(&to, &self.setup, &mut self.buffer),
+                Output::Model(to) => {
+                    model_wire::write(&to, &self.setup, &mut self.buffer);
+                    self.passed += u64::from(matches!(to, ToModel::Audio(_)));
+                }
                 _ => {}
             }
         }
         std::hint::black_box(self.bridge.deadline());
-        let sent = self.buffer.split().freeze();
-        self.written += sent.len() as u64;
+        // So that nothing is left out by the optimiser.
+        std::hint::black_box(self.buffer.split().freeze());
     }
 
     /// Everything was played.

@@ -40,6 +40,7 @@ use tokio::time::sleep;
 use product::{Peers, Product, pinned};
 use report::{Figures, Run};
 use tls::Tls;
+use usage::Cpu;
 use world::{Subject, World};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -222,26 +223,30 @@ async fn load(task: &Task, pinned_here: bool) -> Result<(), Failure> {
     ours.idle_kib = usage::resident(product.process);
     floors.idle_kib = usage::resident(relay.process);
 
+    let (mut our_cpu, mut floors_cpu) = (Cpu::of(product.process), Cpu::of(relay.process));
+    let before = (our_cpu.used(), floors_cpu.used());
     set_up(&world, &product, &relay).await?;
+    ours.set_up_ns = our_cpu.used() - before.0;
+    floors.set_up_ns = floors_cpu.used() - before.1;
     ours.begun_kib = usage::resident(product.process);
     floors.begun_kib = usage::resident(relay.process);
     let slices = task.seconds.div_ceil(SLICE.as_secs()).max(1);
-    let (began, used) = (Instant::now(), usage::cpu(std::process::id()));
+    let mut own_cpu = Cpu::of(std::process::id());
+    let (began, used) = (Instant::now(), own_cpu.used());
     let (mut allocated, mut frames) = (0, 0);
     for _ in 0..slices {
-        let floor = slice(&world, Subject::Floor, relay.process).await;
+        let floor = slice(&world, Subject::Floor, &mut floors_cpu).await;
         add(&mut floors, &world, floor);
         let (before, seen) = (
             allocations(&product).await,
             world.samples(Subject::Product).frames,
         );
-        let product_slice = slice(&world, Subject::Product, product.process).await;
+        let product_slice = slice(&world, Subject::Product, &mut our_cpu).await;
         add(&mut ours, &world, product_slice);
         allocated += allocations(&product).await - before;
         frames += world.samples(Subject::Product).frames - seen;
     }
-    let stand_ins =
-        (usage::cpu(std::process::id()) - used) as f64 / began.elapsed().as_nanos() as f64;
+    let stand_ins = (own_cpu.used() - used) as f64 / began.elapsed().as_nanos() as f64;
     ours.loaded_kib = usage::resident(product.process);
     floors.loaded_kib = usage::resident(relay.process);
     if task.barge_in {
@@ -348,13 +353,13 @@ async fn set_up(world: &Arc<World>, product: &Product, relay: &Relay) -> Result<
 }
 
 /// One turn of one of the two: nanoseconds of processor, and of time.
-async fn slice(world: &World, subject: Subject, process: u32) -> (Subject, u64, u64) {
+async fn slice(world: &World, subject: Subject, cpu: &mut Cpu) -> (Subject, u64, u64) {
     world.activate(Some(subject));
     sleep(SETTLES).await;
     world.record(true);
-    let (began, used) = (Instant::now(), usage::cpu(process));
+    let (began, used) = (Instant::now(), cpu.used());
     sleep(SLICE).await;
-    let used = usage::cpu(process) - used;
+    let used = cpu.used() - used;
     let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     world.record(false);
     world.activate(None);

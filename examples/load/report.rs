@@ -13,6 +13,8 @@ pub struct Figures {
     /// Nanoseconds of conversation, all calls together.
     pub call_ns: f64,
     pub idle_kib: u64,
+    /// Nanoseconds of processor until all calls had begun.
+    pub set_up_ns: u64,
     /// With all calls, before their conversations.
     pub begun_kib: u64,
     /// The same at their end.
@@ -32,6 +34,7 @@ impl Figures {
     fn json(&mut self, calls: usize) -> Value {
         json!({
             "cpu_s_per_call_s": self.cpu(),
+            "set_up_cpu_ms": self.set_up_ns as f64 / 1e6 / calls.max(1) as f64,
             "rss_idle_kib": self.idle_kib,
             "rss_per_call_begun_kib": self.per_call_kib(self.begun_kib, calls),
             "rss_per_call_kib": self.per_call_kib(self.loaded_kib, calls),
@@ -133,6 +136,8 @@ pub fn table(all: &Value) -> String {
         number(&all["cpu_ratio"], 3),
         "1".into(),
     );
+    let set_up = |of: &Value| number(&of["set_up_cpu_ms"], 2);
+    row("CPU to set a call up, ms", set_up(product), set_up(floor));
     for (what, way) in [
         ("callee to model", "inbound"),
         ("model to callee", "outbound"),

@@ -1,17 +1,37 @@
 //! What a process has used, as the kernel counts it (Linux).
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 
-/// Nanoseconds on a processor, of all its threads, the kernel's work for them included.
-pub fn cpu(process: u32) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else {
-        return 0;
-    };
-    let ran = threads.flatten().filter_map(|thread| {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    ran.sum()
+/// The processor time of a process.
+#[derive(Debug)]
+pub struct Cpu {
+    process: u32,
+    /// Of each thread, those that have ended included: what they used was used.
+    threads: HashMap<OsString, u64>,
+}
+
+impl Cpu {
+    pub fn of(process: u32) -> Self {
+        Self {
+            process,
+            threads: HashMap::new(),
+        }
+    }
+
+    /// Nanoseconds so far, of all threads, the kernel's work for them included.
+    pub fn used(&mut self) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process));
+        for thread in threads.into_iter().flatten().flatten() {
+            let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            let ran = text.split_whitespace().next().map(str::parse);
+            if let Some(Ok(ran)) = ran {
+                self.threads.insert(thread.file_name(), ran);
+            }
+        }
+        self.threads.values().sum()
+    }
 }
 
 /// Resident memory, KiB.

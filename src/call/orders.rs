@@ -1,7 +1,7 @@
 //! What a driver is told from outside: by the carrier, by the host, and that the call is to end.
 //!
-//! A queue of our own, because it is looked at with every frame of a call: one lock that nobody else
-//! holds, where channels would each keep a list of wakers, and memory for orders that never come.
+//! A queue of our own, because it is looked at with every frame of a call. It is one lock that nobody
+//! else holds; channels would each keep a list of wakers, and memory for orders that never come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,6 +152,8 @@ impl Drop for Orders {
         let left = (
             std::mem::take(&mut waiting.carriers),
             std::mem::take(&mut waiting.hosts),
+            // It would hold the task's memory for as long as the session is remembered.
+            waiting.driver.take(),
         );
         drop(waiting);
         // Streams among them close their sockets, which is no work for under a lock.

@@ -14,6 +14,9 @@ use crate::call::disclosure;
 /// Longer than this is not what was asked for.
 const LONGEST: u64 = 5 * SAMPLES_PER_SECOND;
 
+/// The sentence alone takes no longer; what does stays in its call.
+const LONGEST_SHARED: u64 = 3 * SAMPLES_PER_SECOND;
+
 /// The same in words, bytes.
 const LONGEST_TEXT: usize = 120;
 
@@ -201,6 +204,7 @@ impl Bridge {
             }
         };
         let sounds = (1..=LONGEST).contains(&draft.samples());
+        let may_be_shared = draft.is_of_one_piece() && draft.samples() <= LONGEST_SHARED;
         let (text, audio) = draft.into_spoken();
         let text = text.trim().to_owned();
         let says = (1..=LONGEST_TEXT).contains(&text.len());
@@ -208,8 +212,9 @@ impl Bridge {
             return;
         }
         let recording = Arc::new(Recording { text, audio });
-        // Another callee must not hear what was meant for this one, such as a name.
-        if recording.says(sentence) {
+        // Another callee must not hear what was meant for this one, such as a name: not even if it was
+        // said without its words having come, which makes it longer, or a part of its own.
+        if may_be_shared && recording.says(sentence) {
             let keep = Output::KeepMoment(Arc::clone(&recording));
             self.out.push_back(keep);
         }

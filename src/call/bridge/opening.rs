@@ -288,6 +288,11 @@ impl Draft {
         self.samples
     }
 
+    /// It is one item, with its sound and its words.
+    pub(super) fn is_of_one_piece(&self) -> bool {
+        matches!(&self.parts[..], [part] if !part.text.is_empty() && !part.audio.is_empty())
+    }
+
     /// What was said with sound, and how it sounds, whatever the items.
     pub(super) fn into_spoken(self) -> (String, Kept) {
         let parts = self.parts.into_iter();

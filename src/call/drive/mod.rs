@@ -143,6 +143,9 @@ impl Driver {
         let timer = tokio::time::sleep_until(self.began);
         tokio::pin!(timer);
         let end = poll_fn(|cx| self.turn(cx, timer.as_mut(), board)).await;
+        // What was under way has no use any more, and nobody would ask about it.
+        (self.connecting, self.opening, self.pressing) = (None, None, None);
+        self.offered = None;
         let why = end
             .error()
             .unwrap_or("the call was ended before it was placed");

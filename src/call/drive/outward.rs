@@ -108,10 +108,10 @@ impl Driver {
         let Some(socket) = &mut self.model else {
             match &mut self.unsent {
                 Some(unsent) if unsent.len() < UNSENT => unsent.push(to.clone()),
-                Some(_) => self.lost(
-                    "The voice model was not connected when the conversation needed it.",
-                    false,
-                ),
+                Some(_) => self.in_story(|driver| {
+                    let why = "The voice model was not connected when the conversation needed it.";
+                    driver.lost(why, false);
+                }),
                 // It was said to a session that is gone, before the bridge knew.
                 None => {}
             }

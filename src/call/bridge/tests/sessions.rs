@@ -22,6 +22,16 @@ pub(super) fn with_moment() -> Stage {
 /// "One moment, please" was asked for and came like this, at 100, while the phone rings; and what
 /// followed from it.
 fn makes_moment(text: &str, samples: usize, ending: ResponseEnding<'_>) -> (Stage, Vec<Output>) {
+    let mut stage = with_wanted_moment();
+    stage.at(80, words("m", text));
+    assert_eq!(stage.at(90, audio("moment", "m", samples)), []);
+    let response = "moment";
+    let out = stage.at(100, ModelEvent::ResponseEnded { response, ending });
+    (stage, out)
+}
+
+/// A call whose "one moment, please" is being made.
+fn with_wanted_moment() -> Stage {
     let mut stage = Stage::with(|settings| {
         settings.one_moment = Some(OneMoment::Make("One moment, please."));
     });
@@ -37,11 +47,7 @@ fn makes_moment(text: &str, samples: usize, ending: ResponseEnding<'_>) -> (Stag
     let says = "Say exactly the following: \"One moment, please.\"";
     assert!(ask.instructions.as_ref().unwrap().starts_with(says));
     stage.at(70, ModelEvent::AsideStarted { response: "moment" });
-    stage.at(80, words("m", text));
-    assert_eq!(stage.at(90, audio("moment", "m", samples)), []);
-    let response = "moment";
-    let out = stage.at(100, ModelEvent::ResponseEnded { response, ending });
-    (stage, out)
+    stage
 }
 
 /// How much the callee hears of it when the model is lost, samples.
@@ -320,10 +326,12 @@ fn what_was_made_is_kept_for_other_calls_if_it_says_what_was_asked_for_and_no_mo
     let long = "One moment, please. ".repeat(7);
     for (text, length, ending, heard, kept) in [
         (sentence, 8_000, Completed, 8_000, true),
-        ("one moment please", 40_000, Completed, 40_000, true),
+        ("one moment please", 24_000, Completed, 24_000, true),
         // Meant for this callee.
         (named, 8_000, Completed, 8_000, false),
         ("One moment.", 8_000, Completed, 8_000, false),
+        // So long that more may have been said than its words tell.
+        (sentence, 24_001, Completed, 24_001, false),
         // Not what was asked for.
         ("", 8_000, Completed, 0, false),
         (&long, 8_000, Completed, 0, false),
@@ -341,6 +349,17 @@ fn what_was_made_is_kept_for_other_calls_if_it_says_what_was_asked_for_and_no_mo
         );
         assert_eq!(moment_heard(stage), heard, "{shown}");
     }
+}
+
+#[test]
+fn what_was_made_in_several_pieces_stays_in_its_call() {
+    let mut stage = with_wanted_moment();
+    stage.at(80, words("m", "One moment, please."));
+    stage.at(90, audio("moment", "m", 8_000));
+    // Nobody can tell what this is.
+    stage.at(95, audio("moment", "n", 4_000));
+    assert_eq!(stage.at(100, ended("moment")), []);
+    assert_eq!(moment_heard(stage), 12_000);
 }
 
 #[test]

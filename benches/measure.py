@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures everything that docs/performance.md states, and writes the figures into it.
 
-    python3 benches/measure.py            # all of it: about 25 minutes on a quiet machine
+    python3 benches/measure.py            # all of it: about 25 minutes on a quiet machine, with the builds
     python3 benches/measure.py load tls   # some of it: build startup load tls allocations growth micro
     python3 benches/measure.py --seconds 4 load    # shorter runs, for a look
 
@@ -27,10 +27,10 @@ LOAD = ROOT / "target/release/examples/load"
 BINARY = ROOT / "target/release/openagent-messaging"
 
 # Calls, and seconds of conversation for each of program and floor.
-LOADS = [(50, 30), (200, 30), (400, 20)]
+LOADS = [(50, 20), (200, 20), (400, 12)]
 TLS_CALLS = 100
-TLS_SECONDS = 12
-GROWTH_SECONDS = 8
+TLS_SECONDS = 10
+GROWTH_SECONDS = 6
 TLS = [
     ("no TLS", []),
     ("TLS 1.3, AES-256-GCM, sessions resumed", ["--tls"]),

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CALLS = [1, 5, 10, 25, 50, 100, 200, 300, 400, 500, 600, 700, 800]
+CALLS = [1, 10, 25, 50, 100, 200, 300, 400, 500, 600, 700, 800]
 
 
 def load(calls, seconds):

@@ -144,6 +144,8 @@ def growth():
 
 def micro():
     text = run("cargo", "bench", "--quiet", "--locked", "--bench", "micro")
+    # Without what each allocates, which is told as lines without a name.
+    text = "\n".join(line.rstrip(" │") for line in text.splitlines() if re.search(r"─ \w|^micro", line))
     put("micro", "```text\n" + text.strip() + "\n```")
     text = run("cargo", "bench", "--quiet", "--locked", "--bench", "instructions")
     put("instructions", "```text\n" + text.strip() + "\n```")

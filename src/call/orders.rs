@@ -33,7 +33,7 @@ pub(super) enum Order {
 pub(super) struct NotTaken;
 
 /// The end where orders are given.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Giver(Arc<Mutex<Waiting>>);
 
 /// The end where they are taken.
